@@ -1,0 +1,3 @@
+//! The `mqbroker` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! RocketMQ's store: disk only, no sockets, no async runtime.

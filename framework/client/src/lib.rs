@@ -1,0 +1,1 @@
+//! A RocketMQ client, usable with or without the framework.

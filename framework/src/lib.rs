@@ -1,0 +1,1 @@
+//! Spring Boot and rocketmq-spring for Rust.

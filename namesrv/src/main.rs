@@ -1,0 +1,3 @@
+//! The `mqnamesrv` binary.
+
+fn main() {}
