@@ -1,0 +1,16 @@
+//! JSON bodies, as fastjson writes them: members sorted by name, absent ones left out.
+//!
+//! Two things are not JSON (protocol 4.1): maps with numeric keys are written `{0:"a"}`, and maps keyed by queues
+//! write the key as an object. [`mod@lenient`] turns both into JSON before serde reads them; [`dialect`] writes them.
+
+pub mod config;
+pub mod dialect;
+pub mod group;
+pub mod lenient;
+pub mod route;
+
+pub use config::{DataVersion, SubscriptionGroupConfig, TopicConfig};
+pub use group::{
+    ConsumeFromWhere, ConsumeType, ConsumerData, Heartbeat, MessageModel, ProducerData, SubscriptionData,
+};
+pub use route::{BrokerData, ClusterInfo, KvTable, QueueData, TopicList, TopicRoute};

@@ -1,0 +1,161 @@
+//! Topic and group configuration, as sent and as kept in `config/*.json` (protocol 4.5 and 5.7).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A counter that says whether two tables are the same.
+///
+/// Equality compares all three members; which of two is newer is decided in the order of the members here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DataVersion {
+    /// Raised when a master is elected.
+    pub state_version: i64,
+    /// Raised with each change.
+    pub counter: i64,
+    /// When the last change happened, in ms since 1970.
+    pub timestamp: i64,
+}
+
+impl DataVersion {
+    /// Counts a change at `now_ms`.
+    pub fn next(&mut self, now_ms: i64) {
+        self.counter += 1;
+        self.timestamp = now_ms;
+    }
+}
+
+/// A topic on one broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TopicConfig {
+    /// 5.x attributes, e.g. `message.type`.
+    pub attributes: BTreeMap<String, String>,
+    /// Whether the order of messages matters **(default: false)**.
+    pub order: bool,
+    /// Permission bits **(default: 6)**.
+    pub perm: i32,
+    /// Queues that may be read **(default: 16)**.
+    pub read_queue_nums: i32,
+    /// `SINGLE_TAG` or `MULTI_TAG` **(default: `SINGLE_TAG`)**.
+    pub topic_filter_type: String,
+    /// The name.
+    pub topic_name: String,
+    /// Unit bits **(default: 0)**.
+    pub topic_sys_flag: i32,
+    /// Queues that may be written **(default: 16)**.
+    pub write_queue_nums: i32,
+}
+
+impl Default for TopicConfig {
+    fn default() -> Self {
+        Self {
+            attributes: BTreeMap::new(),
+            order: false,
+            perm: 6,
+            read_queue_nums: 16,
+            topic_filter_type: "SINGLE_TAG".to_owned(),
+            topic_name: String::new(),
+            topic_sys_flag: 0,
+            write_queue_nums: 16,
+        }
+    }
+}
+
+impl TopicConfig {
+    /// A readable and writable topic with as many queues of both kinds.
+    pub fn new(name: impl Into<String>, queues: i32) -> Self {
+        Self { topic_name: name.into(), read_queue_nums: queues, write_queue_nums: queues, ..Self::default() }
+    }
+}
+
+/// A consumer group on one broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SubscriptionGroupConfig {
+    /// 5.x attributes.
+    pub attributes: BTreeMap<String, String>,
+    /// Where it reads from **(default: 0, the master)**.
+    pub broker_id: i64,
+    /// Whether it may broadcast **(default: true)**.
+    pub consume_broadcast_enable: bool,
+    /// Whether it may consume **(default: true)**.
+    pub consume_enable: bool,
+    /// Whether a new group may start at the first message **(default: true)**.
+    pub consume_from_min_enable: bool,
+    /// Whether POP keeps order for it **(default: false)**.
+    pub consume_message_orderly: bool,
+    /// Minutes that a message may be in work **(default: 15)**.
+    pub consume_timeout_minute: i32,
+    /// The name.
+    pub group_name: String,
+    /// The group's own back-off between attempts; only kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_retry_policy: Option<serde_json::Value>,
+    /// Unit bits **(default: 0)**.
+    pub group_sys_flag: i32,
+    /// Whether members are told of changes **(default: true)**.
+    pub notify_consumer_ids_changed_enable: bool,
+    /// Retries before the dead letters **(default: 16)**.
+    pub retry_max_times: i32,
+    /// Queues of the retry topic **(default: 1)**.
+    pub retry_queue_nums: i32,
+    /// Where to read from when far behind **(default: 1)**.
+    pub which_broker_when_consume_slowly: i64,
+}
+
+impl Default for SubscriptionGroupConfig {
+    fn default() -> Self {
+        Self {
+            attributes: BTreeMap::new(),
+            broker_id: 0,
+            consume_broadcast_enable: true,
+            consume_enable: true,
+            consume_from_min_enable: true,
+            consume_message_orderly: false,
+            consume_timeout_minute: 15,
+            group_name: String::new(),
+            group_retry_policy: None,
+            group_sys_flag: 0,
+            notify_consumer_ids_changed_enable: true,
+            retry_max_times: 16,
+            retry_queue_nums: 1,
+            which_broker_when_consume_slowly: 1,
+        }
+    }
+}
+
+/// Topics with their version: part of a registration, and `config/topics.json`.
+#[doc(alias = "TopicConfigSerializeWrapper")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TopicConfigs {
+    /// The table's version.
+    pub data_version: DataVersion,
+    /// Topics by name.
+    pub topic_config_table: BTreeMap<String, TopicConfig>,
+}
+
+/// Groups with their version: `config/subscriptionGroup.json`.
+#[doc(alias = "SubscriptionGroupWrapper")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SubscriptionGroups {
+    /// The table's version.
+    pub data_version: DataVersion,
+    /// What groups may not do, by group and topic.
+    pub forbidden_table: BTreeMap<String, BTreeMap<String, i32>>,
+    /// Groups by name.
+    pub subscription_group_table: BTreeMap<String, SubscriptionGroupConfig>,
+}
+
+/// The body of a registration, uncompressed (protocol 2.7).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RegisterBrokerBody {
+    /// Filter servers; always empty.
+    pub filter_server_list: Vec<String>,
+    /// The topics.
+    pub topic_config_serialize_wrapper: TopicConfigs,
+}

@@ -1,0 +1,11 @@
+//! Typed headers, grouped by flow: request and reply stand together.
+//!
+//! Names are RocketMQ's without its `RequestHeader` and `ResponseHeader` endings.
+
+pub mod broker;
+pub mod group;
+pub mod offset;
+pub mod pull;
+pub mod route;
+pub mod send;
+pub mod topic;
