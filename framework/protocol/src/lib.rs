@@ -10,6 +10,7 @@
 //! | [`fields`], [`header`] | typed headers, grouped by flow |
 //! | [`body`] | JSON bodies |
 //! | [`topic`] | names: what is valid, what is reserved, what derives from a group |
+//! | [`message`] | stored records, batches, properties, ids, and messages as applications see them |
 //! | [`clock`] | the two hands of time that servers are handed |
 
 pub mod body;
@@ -20,6 +21,7 @@ pub mod error;
 pub mod fields;
 pub mod frame;
 pub mod header;
+pub mod message;
 pub mod topic;
 
 pub use clock::Clock;
