@@ -9,6 +9,7 @@
 //! | [`code`] | request and response codes |
 //! | [`fields`], [`header`] | typed headers, grouped by flow |
 //! | [`body`] | JSON bodies |
+//! | [`hot`] | one-pass decoders and writers for sends, pulls and offsets |
 //! | [`topic`] | names: what is valid, what is reserved, what derives from a group |
 //! | [`message`] | stored records, batches, properties, ids, and messages as applications see them |
 //! | [`clock`] | the two hands of time that servers are handed |
@@ -22,6 +23,7 @@ pub mod fields;
 pub mod frame;
 pub mod header;
 pub mod message;
+pub mod hot;
 pub mod topic;
 
 pub use clock::Clock;
