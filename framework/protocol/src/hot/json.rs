@@ -96,7 +96,7 @@ impl<'a> Scan<'a> {
         self.space();
         self.take(b'"')?;
         let rest = self.rest();
-        let length = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+        let length = special(rest)?;
         let (key, rest) = rest.split_at(length);
         if rest.first() != Some(&b'"') {
             return None;
@@ -170,7 +170,7 @@ impl<'a> Scan<'a> {
     fn string(&mut self, scratch: &mut Vec<u8>) -> Option<Value<'a>> {
         self.at += 1;
         let rest = self.rest();
-        let length = memchr2(b'"', b'\\', rest)?;
+        let length = special(rest)?;
         let (text, after) = rest.split_at(length);
         if after.first() == Some(&b'"') {
             self.at += length + 1;
@@ -185,7 +185,7 @@ impl<'a> Scan<'a> {
     fn unescape(&mut self, scratch: &mut Vec<u8>) -> Option<()> {
         loop {
             let rest = self.rest();
-            let length = memchr2(b'"', b'\\', rest)?;
+            let length = special(rest)?;
             let (text, after) = rest.split_at(length);
             scratch.extend_from_slice(text);
             self.at += length + 1;
@@ -220,5 +220,15 @@ impl<'a> Scan<'a> {
         let mut buffer = [0; 4];
         scratch.extend_from_slice(char::from_u32(unit)?.encode_utf8(&mut buffer).as_bytes());
         Some(())
+    }
+}
+
+/// Where the next quote or backslash is. Most are near, and calling a vector search costs more than looking.
+fn special(bytes: &[u8]) -> Option<usize> {
+    const NEAR: usize = 16;
+    let near = bytes.get(..NEAR).unwrap_or(bytes);
+    match near.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+        Some(at) => Some(at),
+        None => memchr2(b'"', b'\\', bytes.get(NEAR..)?).map(|at| at + NEAR),
     }
 }

@@ -71,12 +71,20 @@ impl SendReply<'_> {
 
 /// The offset message id: host, port and place in the log, in upper-case hex.
 fn message_id(out: &mut Vec<u8>, host: SocketAddr, offset: u64) {
-    match host.ip() {
-        IpAddr::V4(ip) => write::hex(out, &ip.octets()),
-        IpAddr::V6(ip) => write::hex(out, &ip.octets()),
-    }
-    write::hex(out, &u32::from(host.port()).to_be_bytes());
-    write::hex(out, &offset.to_be_bytes());
+    let mut id = [0; 28];
+    let address = match host.ip() {
+        IpAddr::V4(ip) => {
+            id[..4].copy_from_slice(&ip.octets());
+            4
+        }
+        IpAddr::V6(ip) => {
+            id[..16].copy_from_slice(&ip.octets());
+            16
+        }
+    };
+    id[address..address + 4].copy_from_slice(&u32::from(host.port()).to_be_bytes());
+    id[address + 4..address + 12].copy_from_slice(&offset.to_be_bytes());
+    write::hex(out, &id[..address + 12]);
 }
 
 /// The answer to a pull.

@@ -167,10 +167,13 @@ fn escaped(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Appends upper-case hexadecimal digits.
+/// Appends upper-case hexadecimal digits of up to 28 bytes, which is as long as a message id gets.
 pub(super) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in bytes {
-        out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    let mut text = [0; 56];
+    let (pairs, _) = text.as_chunks_mut();
+    for (pair, byte) in pairs.iter_mut().zip(bytes) {
+        *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
     }
+    out.extend_from_slice(&text[..bytes.len() * 2]);
 }
