@@ -1,0 +1,245 @@
+//! The calling side: one address, one connection that is made when it is first needed.
+//!
+//! A [`Peer`] is a handle. It holds the dialling and the back-off; what a connection does while it lives is in
+//! `link`.
+
+mod link;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use rocketmq_boot_protocol::{Command, frame};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use self::link::Link;
+use crate::Error;
+
+/// How a peer connects, waits and bounds itself.
+#[derive(Debug, Clone)]
+pub struct PeerOptions {
+    /// How long a connection may take to be made **(default: 3 s)**.
+    pub connect_timeout: Duration,
+    /// A connection on which nothing was read or written for this long is closed **(default: 120 s)**.
+    pub idle: Duration,
+    /// The pause after a first failed connection; it doubles with each further one **(default: 20 ms)**.
+    pub first_back_off: Duration,
+    /// The longest pause between connections **(default: 500 ms)**.
+    pub longest_back_off: Duration,
+    /// The largest frame that is sent or taken **(default: 16 MiB)**.
+    pub max_frame_bytes: usize,
+    /// Unwritten bytes above which callers wait **(default: 16 MiB)**.
+    pub max_unwritten_bytes: usize,
+    /// Calls under way at a time **(default: 65 536)**.
+    pub max_calls: usize,
+    /// Requests of the server answered at a time; above it nothing is read **(default: 64)**.
+    pub max_inbound: usize,
+}
+
+impl Default for PeerOptions {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(3),
+            idle: Duration::from_secs(120),
+            first_back_off: Duration::from_millis(20),
+            longest_back_off: Duration::from_millis(500),
+            max_frame_bytes: frame::MAX_FRAME_BYTES,
+            max_unwritten_bytes: 16 * 1024 * 1024,
+            max_calls: 65_536,
+            max_inbound: 64,
+        }
+    }
+}
+
+/// Answers the requests that a server sends to its client.
+#[async_trait]
+pub trait Inbound: Send + Sync + 'static {
+    /// Handles a request; what it returns is sent back unless the request is one-way.
+    ///
+    /// Requests run concurrently, so one that takes long holds up nothing.
+    async fn request(&self, peer: &Peer, request: Command) -> Option<Command>;
+
+    /// Told once for every connection that ended. The next call makes a new one.
+    fn disconnected(&self, peer: &Peer) {
+        let _ = peer;
+    }
+}
+
+/// A server to call: one address and at most one connection to it.
+///
+/// Clones share the connection. It is made by the first call, on that caller's runtime, and again by the next call
+/// after it was lost. It ends when the last clone is dropped or [`Peer::close`] is called.
+#[derive(Clone)]
+pub struct Peer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    address: Arc<str>,
+    options: PeerOptions,
+    inbound: Option<Arc<dyn Inbound>>,
+    state: Mutex<State>,
+    /// Held by the one caller that connects while the others wait for what comes of it.
+    dial: tokio::sync::Mutex<Dial>,
+}
+
+enum State {
+    Disconnected,
+    Connected(Arc<Link>),
+    Closed,
+}
+
+#[derive(Default)]
+struct Dial {
+    attempts: u64,
+    failure: Option<(Error, Instant)>,
+    back_off: Duration,
+}
+
+impl Peer {
+    /// A peer at `host:port`. Nothing is connected yet.
+    pub fn new(address: impl Into<String>, options: PeerOptions, inbound: Option<Arc<dyn Inbound>>) -> Self {
+        let inner = Inner {
+            address: address.into().into(),
+            options,
+            inbound,
+            state: Mutex::new(State::Disconnected),
+            dial: tokio::sync::Mutex::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The address as it was given.
+    pub fn address(&self) -> &str {
+        &self.inner.address
+    }
+
+    /// Sends a request and waits for its response; the opaque is set here.
+    ///
+    /// # Errors
+    /// No connection, no answer within `limit`, or any other [`Error`]. A response with an error code is a
+    /// response.
+    pub async fn call(&self, mut request: Command, limit: Duration) -> Result<Command, Error> {
+        let exchange = async {
+            loop {
+                match self.link().await?.send(&mut request).await {
+                    Ok(call) => return call.await,
+                    // The connection went before a byte was taken, so the call has not begun.
+                    Err(Error::Closed { .. }) if !self.is_closed() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        timeout(limit, exchange).await.unwrap_or_else(|_| {
+            Err(Error::Timeout { address: Arc::clone(&self.inner.address), after: limit })
+        })
+    }
+
+    /// Sends a request that nobody answers. Success means that it was handed to the connection, no more.
+    ///
+    /// # Errors
+    /// No connection, or one that takes no more bytes at present.
+    pub async fn one_way(&self, request: Command) -> Result<(), Error> {
+        let request = request.one_way();
+        loop {
+            match self.link().await?.try_write(&request) {
+                Err(Error::Closed { .. }) if !self.is_closed() => {}
+                sent => return sent,
+            }
+        }
+    }
+
+    /// Closes the connection for good: calls under way and all later ones fail.
+    pub fn close(&self) {
+        if let State::Connected(link) = std::mem::replace(&mut *self.inner.state.lock(), State::Closed) {
+            link.stop("the peer was closed");
+        }
+    }
+
+    /// Whether there is a connection at present.
+    pub fn is_connected(&self) -> bool {
+        matches!(&*self.inner.state.lock(), State::Connected(link) if link.is_open())
+    }
+
+    fn is_closed(&self) -> bool {
+        matches!(*self.inner.state.lock(), State::Closed)
+    }
+
+    fn current(&self) -> Result<Option<Arc<Link>>, Error> {
+        match &*self.inner.state.lock() {
+            State::Connected(link) if link.is_open() => Ok(Some(Arc::clone(link))),
+            State::Closed => Err(Error::closed(&self.inner.address, "the peer was closed")),
+            _ => Ok(None),
+        }
+    }
+
+    /// The connection, made now when there is none.
+    async fn link(&self) -> Result<Arc<Link>, Error> {
+        if let Some(link) = self.current()? {
+            return Ok(link);
+        }
+        let attempts = self.inner.dial.try_lock().map(|dial| dial.attempts).ok();
+        let mut dial = self.inner.dial.lock().await;
+        if let Some(link) = self.current()? {
+            return Ok(link);
+        }
+        match &dial.failure {
+            // Somebody else tried while this caller waited; trying again at once would tell the same.
+            Some((error, _)) if attempts.is_none_or(|before| before != dial.attempts) => {
+                return Err(error.clone());
+            }
+            Some((_, not_before)) => sleep_until(*not_before).await,
+            None => {}
+        }
+        dial.attempts += 1;
+        match link::connect(&self.inner).await {
+            Ok(link) => {
+                *dial = Dial { attempts: dial.attempts, ..Dial::default() };
+                self.adopt(link)
+            }
+            Err(error) => {
+                let options = &self.inner.options;
+                dial.back_off = (dial.back_off * 2).clamp(options.first_back_off, options.longest_back_off);
+                dial.failure = Some((error.clone(), Instant::now() + dial.back_off));
+                Err(error)
+            }
+        }
+    }
+
+    fn adopt(&self, link: Arc<Link>) -> Result<Arc<Link>, Error> {
+        let mut state = self.inner.state.lock();
+        if matches!(*state, State::Closed) {
+            link.stop("the peer was closed");
+            return Err(Error::closed(&self.inner.address, "the peer was closed"));
+        }
+        *state = State::Connected(Arc::clone(&link));
+        Ok(link)
+    }
+}
+
+impl Inner {
+    /// Lets go of a connection that has ended.
+    fn forget(&self, ended: &Arc<Link>) {
+        let mut state = self.state.lock();
+        if matches!(&*state, State::Connected(link) if Arc::ptr_eq(link, ended)) {
+            *state = State::Disconnected;
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let State::Connected(link) = self.state.get_mut() {
+            link.stop("the peer was dropped");
+        }
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("address", &self.inner.address)
+            .field("connected", &self.is_connected())
+            .finish()
+    }
+}

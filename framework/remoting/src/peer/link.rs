@@ -1,0 +1,311 @@
+//! One connection of a peer, from its first byte to its end.
+//!
+//! A single task owns it: it reads responses and requests, finishes writes that would have blocked, and closes the
+//! connection when it has been idle. Callers write by themselves, through the outbox.
+
+use std::{
+    io,
+    net::Shutdown,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use rocketmq_boot_protocol::{Command, Frame, ResponseCode, frame};
+use socket2::SockRef;
+use tokio::{
+    net::TcpStream,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Inner, Peer};
+use crate::{
+    Error,
+    calls::{Call, Calls},
+    outbox::{Outbox, Refused},
+};
+
+/// Asked of the kernel for each direction of a socket.
+const SOCKET_BUFFER_BYTES: usize = 1024 * 1024;
+
+/// What a read buffer begins with, and goes back to after a large frame.
+const READ_BYTES: usize = 64 * 1024;
+
+/// The idle limit is looked at so many times within its length.
+const IDLE_TICKS: u32 = 4;
+
+/// A live connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    address: Arc<str>,
+    stream: TcpStream,
+    outbox: Outbox,
+    calls: Arc<Calls>,
+    max_frame_bytes: usize,
+    /// Whether anything was read or written since the last tick.
+    active: AtomicBool,
+    stop: CancellationToken,
+}
+
+/// Connects, and starts the task that owns the connection.
+pub(super) async fn connect(peer: &Arc<Inner>) -> Result<Arc<Link>, Error> {
+    let options = &peer.options;
+    let failed = |source| Error::Connect { address: Arc::clone(&peer.address), source: Arc::new(source) };
+    let stream = timeout(options.connect_timeout, TcpStream::connect(&*peer.address))
+        .await
+        .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut)))
+        .and_then(prepared)
+        .map_err(failed)?;
+    let link = Arc::new(Link {
+        address: Arc::clone(&peer.address),
+        stream,
+        outbox: Outbox::new(options.max_unwritten_bytes),
+        calls: Calls::new(Arc::clone(&peer.address), options.max_calls),
+        max_frame_bytes: options.max_frame_bytes,
+        active: AtomicBool::new(true),
+        stop: CancellationToken::new(),
+    });
+    let owner = Owner {
+        link: Arc::clone(&link),
+        peer: Arc::downgrade(peer),
+        inbound: JoinSet::new(),
+        max_inbound: options.max_inbound,
+        buffer: vec![0; READ_BYTES],
+        filled: 0,
+    };
+    tokio::spawn(owner.run(options.idle));
+    Ok(link)
+}
+
+fn prepared(stream: TcpStream) -> io::Result<TcpStream> {
+    // A local port nobody listens on can meet itself: the kernel may pick it for the calling end too.
+    if stream.local_addr()? == stream.peer_addr()? {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(&stream);
+    socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
+    socket.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
+    Ok(stream)
+}
+
+impl Link {
+    pub(super) fn is_open(&self) -> bool {
+        !self.stop.is_cancelled()
+    }
+
+    /// Sends a request, waiting for room when too much is unwritten; the call that comes back is its response.
+    ///
+    /// An error means that nothing was sent.
+    pub(super) async fn send(&self, request: &mut Command) -> Result<Call, Error> {
+        let call = self.calls.begin()?;
+        request.opaque = call.opaque();
+        self.write(request).await?;
+        Ok(call)
+    }
+
+    /// Writes a command, waiting for room when too much is unwritten.
+    async fn write(&self, command: &Command) -> Result<(), Error> {
+        loop {
+            match self.try_write(command) {
+                Err(Error::Overloaded { .. }) => self.outbox.room().await,
+                written => return written,
+            }
+        }
+    }
+
+    /// Writes a command now or not at all.
+    pub(super) fn try_write(&self, command: &Command) -> Result<(), Error> {
+        let limit = self.max_frame_bytes;
+        self.active.store(true, Ordering::Relaxed);
+        self.outbox.send(&self.stream, limit, |out| command.encode(out)).map_err(|refused| match refused {
+            Refused::Full => Error::Overloaded { address: Arc::clone(&self.address) },
+            Refused::TooLarge(bytes) => Error::TooLarge { address: Arc::clone(&self.address), bytes, limit },
+            Refused::Closed => {
+                self.stop("it was lost");
+                Error::closed(&self.address, "it was lost")
+            }
+        })
+    }
+
+    /// Ends the connection; its task follows.
+    pub(super) fn stop(&self, reason: &str) {
+        self.end(&Error::closed(&self.address, reason));
+    }
+
+    fn end(&self, error: &Error) {
+        self.stop.cancel();
+        self.outbox.close();
+        self.calls.fail(error);
+        // The peer may hold on to this link until its next call; the other side should know now. It fails only on
+        // a connection that the other side has ended already.
+        let _ = SockRef::from(&self.stream).shutdown(Shutdown::Both);
+    }
+}
+
+/// What the connection's task owns.
+struct Owner {
+    link: Arc<Link>,
+    peer: Weak<Inner>,
+    inbound: JoinSet<()>,
+    max_inbound: usize,
+    buffer: Vec<u8>,
+    filled: usize,
+}
+
+impl Owner {
+    async fn run(mut self, idle: Duration) {
+        let error = self.serve(idle).await;
+        tracing::debug!(address = %self.link.address, reason = %error, "connection ended");
+        self.link.end(&error);
+        self.inbound.shutdown().await;
+        let Some(peer) = self.peer() else { return };
+        peer.inner.forget(&self.link);
+        if let Some(inbound) = peer.inner.inbound.clone() {
+            inbound.disconnected(&peer);
+        }
+    }
+
+    /// Works until the connection ends; says why it did.
+    async fn serve(&mut self, idle: Duration) -> Error {
+        let link = Arc::clone(&self.link);
+        let mut quiet = 0;
+        let mut ticks = interval((idle / IDLE_TICKS).max(Duration::from_millis(1)));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.tick().await;
+        loop {
+            tokio::select! {
+                () = link.stop.cancelled() => return Error::closed(&link.address, "the peer was closed"),
+                ready = link.stream.readable(), if self.inbound.len() < self.max_inbound => {
+                    if let Err(error) = ready.map_err(|error| self.lost(&error)).and_then(|()| self.read()) {
+                        return error;
+                    }
+                }
+                error = link.outbox.finish(&link.stream) => return self.lost(&error),
+                Some(_) = self.inbound.join_next() => {}
+                _ = ticks.tick() => {
+                    quiet = if link.active.swap(false, Ordering::Relaxed) { 0 } else { quiet + 1 };
+                    if quiet >= IDLE_TICKS {
+                        return Error::closed(&link.address, "it was idle");
+                    }
+                }
+            }
+        }
+    }
+
+    fn lost(&self, error: &io::Error) -> Error {
+        Error::closed(&self.link.address, error.to_string())
+    }
+
+    /// Reads and handles all that has arrived.
+    fn read(&mut self) -> Result<(), Error> {
+        loop {
+            let room = self.buffer.len() - self.filled;
+            match self.link.stream.try_read(&mut self.buffer[self.filled..]) {
+                Ok(0) => return Err(Error::closed(&self.link.address, "the other side closed it")),
+                Ok(read) => {
+                    self.filled += read;
+                    self.link.active.store(true, Ordering::Relaxed);
+                    self.frames()?;
+                    if read < room || self.inbound.len() >= self.max_inbound {
+                        return Ok(());
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(self.lost(&error)),
+            }
+        }
+    }
+
+    /// Handles the whole frames of the buffer and makes room for the rest of the next one.
+    fn frames(&mut self) -> Result<(), Error> {
+        let buffer = std::mem::take(&mut self.buffer);
+        let mut at = 0;
+        let outcome = loop {
+            match Frame::split(&buffer[at..self.filled]) {
+                Ok(Some((frame, length))) => {
+                    at += length;
+                    match Command::decode(frame) {
+                        Ok(command) => self.arrived(command),
+                        Err(source) => {
+                            let address = Arc::clone(&self.link.address);
+                            break Err(Error::Decode { address, source });
+                        }
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(Error::closed(&self.link.address, error.to_string())),
+            }
+        };
+        self.buffer = buffer;
+        outcome?;
+        self.buffer.copy_within(at..self.filled, 0);
+        self.filled -= at;
+        let next = frame::frame_len(&self.buffer[..self.filled]).ok().flatten().unwrap_or(0);
+        if next > self.link.max_frame_bytes {
+            return Err(Error::closed(&self.link.address, format!("it sent a frame of {next} bytes")));
+        }
+        let size = next.max(READ_BYTES);
+        if size != self.buffer.len() {
+            self.buffer.resize(size, 0);
+            self.buffer.shrink_to(size);
+        }
+        Ok(())
+    }
+
+    fn arrived(&mut self, command: Command) {
+        if command.is_response() {
+            let opaque = command.opaque;
+            if !self.link.calls.complete(command) {
+                tracing::debug!(address = %self.link.address, opaque, "nobody waits for this response any more");
+            }
+            return;
+        }
+        let Some(peer) = self.peer() else { return };
+        let link = Arc::clone(&self.link);
+        self.inbound.spawn(answer(peer, link, command));
+    }
+
+    fn peer(&self) -> Option<Peer> {
+        self.peer.upgrade().map(|inner| Peer { inner })
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // Reached without an end only when the runtime goes, which nobody may wait through.
+        self.link.stop("its runtime ended");
+    }
+}
+
+/// Has a request of the server handled, and sends the answer back on the connection that it came by.
+async fn answer(peer: Peer, link: Arc<Link>, request: Command) {
+    let (code, wanted) = (request.request_code(), !request.is_one_way());
+    let envelope = Command { body: Default::default(), fields: Default::default(), ..request.clone() };
+    let answer = match peer.inner.inbound.clone() {
+        None => Some(Command::failure(
+            &envelope,
+            ResponseCode::REQUEST_CODE_NOT_SUPPORTED,
+            format!("this client answers no requests, {code} neither"),
+        )),
+        Some(inbound) => {
+            let handled = AssertUnwindSafe(inbound.request(&peer, request)).catch_unwind().await;
+            handled.unwrap_or_else(|_| {
+                tracing::error!(address = %link.address, %code, "the handler of a request panicked");
+                Some(Command::failure(&envelope, ResponseCode::SYSTEM_ERROR, "the handler panicked"))
+            })
+        }
+    };
+    if let (Some(mut answer), true) = (answer, wanted) {
+        answer.opaque = envelope.opaque;
+        if let Err(error) = link.write(&answer).await {
+            tracing::debug!(%code, %error, "an answer could not be sent");
+        }
+    }
+}
