@@ -12,6 +12,7 @@
 //! | [`hot`] | one-pass decoders and writers for sends, pulls and offsets |
 //! | [`topic`] | names: what is valid, what is reserved, what derives from a group |
 //! | [`message`] | stored records, batches, properties, ids, and messages as applications see them |
+//! | [`properties_file`] | configuration files in Java's syntax |
 //! | [`clock`] | the two hands of time that servers are handed |
 
 pub mod body;
@@ -22,8 +23,9 @@ pub mod error;
 pub mod fields;
 pub mod frame;
 pub mod header;
-pub mod message;
 pub mod hot;
+pub mod message;
+pub mod properties_file;
 pub mod topic;
 
 pub use clock::Clock;
