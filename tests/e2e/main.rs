@@ -1,1 +1,4 @@
-//! Cross-process tests.
+//! Cross-process tests: real servers, real sockets, real clients of other people.
+
+mod interop;
+mod servers;
