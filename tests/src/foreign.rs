@@ -81,9 +81,10 @@ impl Program {
         let mut process = Process::spawn(format!("the {} program", self.name), command);
         let status = process.wait(PATIENCE);
         let said = process.output();
+        println!("{}:\n{said}", self.name);
         for scenario in scenarios {
             assert!(
-                said.lines().any(|line| line.strip_prefix("PASS ") == Some(scenario)),
+                said.lines().any(|line| line.starts_with(&format!("PASS {scenario} "))),
                 "{}: {scenario} did not pass:\n{said}",
                 self.name
             );
@@ -97,6 +98,9 @@ fn java(version: &str, scratch: &Path, home: &Path) -> Vec<String> {
     let jars = String::from_utf8_lossy(&jars.stdout).trim().to_owned();
     let classes = scratch.join(format!("java-{version}"));
     let _lock = lock(scratch, &format!("java-{version}.lock"));
+    // Without it, the client's copy of logback reports on itself on standard output.
+    let logging = home.join("logback.xml");
+    fs::write(&logging, "<configuration><root level=\"OFF\"/></configuration>").expect("the home can be written");
     let source = join(&[CLIENTS, "java", "Scenarios.java"]);
     checked(Command::new("javac").arg("-d").arg(&classes).args(["-cp", &jars]).arg(source));
     vec![
@@ -105,6 +109,7 @@ fn java(version: &str, scratch: &Path, home: &Path) -> Vec<String> {
         "-XX:TieredStopAtLevel=1".to_owned(),
         // It sees to its own home: the JVM does not ask the environment.
         format!("-Duser.home={}", home.display()),
+        format!("-Drmq.logback.configurationFile={}", logging.display()),
         format!("-Drocketmq.client.localOffsetStoreDir={}", home.join("offsets").display()),
         "-cp".to_owned(),
         format!("{jars}:{}", classes.display()),

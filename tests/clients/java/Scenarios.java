@@ -36,7 +36,7 @@ import org.apache.rocketmq.common.message.MessageExt;
  * <pre>Scenarios NAME-SERVER PREFIX SCENARIO...</pre>
  *
  * The scenarios run side by side, each on the topic PREFIX-SCENARIO, which exists with four queues. One line a scenario
- * on standard output, {@code PASS name} or {@code FAIL name: why}; the exit code is 1 when one failed.
+ * on standard output, {@code PASS name milliseconds ms} or {@code FAIL name: why}; the exit code is 1 when one failed.
  */
 public final class Scenarios {
     private static final long PATIENCE_SECONDS = 90;
@@ -75,7 +75,7 @@ public final class Scenarios {
 
     public static void main(String[] arguments) throws Exception {
         ExecutorService threads = Executors.newCachedThreadPool();
-        Map<String, Future<?>> running = new LinkedHashMap<>();
+        Map<String, Future<Long>> running = new LinkedHashMap<>();
         for (String name : Arrays.asList(arguments).subList(2, arguments.length)) {
             Scenario scenario = ALL.get(name);
             Scenarios on = new Scenarios(arguments[0], arguments[1], name);
@@ -83,15 +83,16 @@ public final class Scenarios {
                 if (scenario == null) {
                     throw new IllegalArgumentException("there is no such scenario");
                 }
+                long started = System.nanoTime();
                 scenario.run(on);
-                return null;
+                return (System.nanoTime() - started) / 1_000_000;
             }));
         }
         int failed = 0;
-        for (Map.Entry<String, Future<?>> entry : running.entrySet()) {
+        for (Map.Entry<String, Future<Long>> entry : running.entrySet()) {
             try {
-                entry.getValue().get();
-                System.out.println("PASS " + entry.getKey());
+                long took = entry.getValue().get();
+                System.out.println("PASS " + entry.getKey() + " " + took + " ms");
             } catch (java.util.concurrent.ExecutionException e) {
                 failed++;
                 System.out.println("FAIL " + entry.getKey() + ": " + String.valueOf(e.getCause()).replace('\n', ' '));
