@@ -245,7 +245,8 @@ mod tests {
     fn boot_lines_of_both_servers_name_the_address() {
         let name_server = "The Name Server boot success. serializeType=JSON, address 0.0.0.0:9876";
         assert_eq!(booted(name_server).as_deref(), Some("127.0.0.1:9876"));
-        let broker = "The broker[broker-a, 127.0.0.1:10911] boot success. serializeType=JSON and name server is x:1";
+        let broker =
+            "The broker[broker-a, 127.0.0.1:10911] boot success. serializeType=JSON and name server is x:1";
         assert_eq!(booted(broker).as_deref(), Some("127.0.0.1:10911"));
         assert_eq!(booted("load config properties file OK"), None);
     }

@@ -100,7 +100,8 @@ fn java(version: &str, scratch: &Path, home: &Path) -> Vec<String> {
     let _lock = lock(scratch, &format!("java-{version}.lock"));
     // Without it, the client's copy of logback reports on itself on standard output.
     let logging = home.join("logback.xml");
-    fs::write(&logging, "<configuration><root level=\"OFF\"/></configuration>").expect("the home can be written");
+    fs::write(&logging, "<configuration><root level=\"OFF\"/></configuration>")
+        .expect("the home can be written");
     let source = join(&[CLIENTS, "java", "Scenarios.java"]);
     checked(Command::new("javac").arg("-d").arg(&classes).args(["-cp", &jars]).arg(source));
     vec![
@@ -131,9 +132,11 @@ fn node(scratch: &Path) -> Vec<String> {
     let _lock = lock(scratch, "node.lock");
     fs::create_dir_all(&folder).expect("the scratch folder can be written");
     let installed = folder.join("installed-lock.json");
-    let wanted = fs::read(join(&[CLIENTS, "node", "package-lock.json"])).expect("the lock file is in the repository");
+    let wanted =
+        fs::read(join(&[CLIENTS, "node", "package-lock.json"])).expect("the lock file is in the repository");
     for file in ["package.json", "package-lock.json", "scenarios.js"] {
-        fs::copy(join(&[CLIENTS, "node", file]), folder.join(file)).expect("the scratch folder can be written");
+        fs::copy(join(&[CLIENTS, "node", file]), folder.join(file))
+            .expect("the scratch folder can be written");
     }
     if fs::read(&installed).ok().as_ref() != Some(&wanted) {
         checked(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder));

@@ -41,7 +41,8 @@ impl Process {
     pub fn spawn(name: impl Into<String>, mut command: Command) -> Self {
         let name = name.into();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {name}: {command:?}: {error}"));
+        let mut child =
+            command.spawn().unwrap_or_else(|error| panic!("cannot start {name}: {command:?}: {error}"));
         let output = Arc::new(Output::default());
         output.kept.lock().open_streams = 2;
         collect(child.stdout.take().expect("standard output is piped"), &output);
@@ -66,7 +67,12 @@ impl Process {
                 return None;
             }
             let timed_out = self.output.changed.wait_until(&mut kept, deadline).timed_out();
-            assert!(!timed_out, "{} did not get there in {patience:?}:\n{}", self.name, kept.lines.join("\n"));
+            assert!(
+                !timed_out,
+                "{} did not get there in {patience:?}:\n{}",
+                self.name,
+                kept.lines.join("\n")
+            );
         }
     }
 
@@ -126,7 +132,8 @@ impl Process {
                 let mut kept = self.output.kept.lock();
                 while kept.open_streams > 0
                     && !self.output.changed.wait_for(&mut kept, Duration::from_secs(1)).timed_out()
-                {}
+                {
+                }
                 return Some(status);
             }
             if Instant::now() >= deadline {

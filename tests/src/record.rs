@@ -54,7 +54,11 @@ fn parse(record: &[u8]) -> Record {
     };
     let properties_at = topic_at + topic_len + 2;
     let properties_len = usize::from(u16_at(record, topic_at + topic_len));
-    assert_eq!(properties_at + properties_len, record.len(), "the record's lengths do not add up to its size");
+    assert_eq!(
+        properties_at + properties_len,
+        record.len(),
+        "the record's lengths do not add up to its size"
+    );
     Record {
         queue: i32::try_from(u32_at(record, 12)).expect("a queue id is not negative"),
         queue_offset: i64_at(record, 20),

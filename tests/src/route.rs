@@ -21,7 +21,10 @@ pub fn wait(name_server: &str, topic: &str, broker: &str) {
         if seen.iter().any(|address| address == broker) {
             return;
         }
-        assert!(Instant::now() < deadline, "the route of {topic} on {name_server} leads to {seen:?}, not to {broker}");
+        assert!(
+            Instant::now() < deadline,
+            "the route of {topic} on {name_server} leads to {seen:?}, not to {broker}"
+        );
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -39,6 +42,7 @@ pub fn addresses(name_server: &str, topic: &str) -> Vec<String> {
     }
     let route: Value = serde_json::from_slice(&answer.body).expect("the route is standard JSON");
     let brokers = route["brokerDatas"].as_array().into_iter().flatten();
-    let addresses = brokers.filter_map(|broker| broker["brokerAddrs"].as_object()).flat_map(|each| each.values());
+    let addresses =
+        brokers.filter_map(|broker| broker["brokerAddrs"].as_object()).flat_map(|each| each.values());
     addresses.filter_map(Value::as_str).map(str::to_owned).collect()
 }

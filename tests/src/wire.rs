@@ -100,7 +100,8 @@ impl Request {
 /// # Panics
 /// When the parts do not fit a frame.
 pub fn frame(header: &[u8], body: &[u8]) -> Vec<u8> {
-    let length = |bytes: usize| u32::try_from(bytes).expect("a test writes frames of less than 4 GiB").to_be_bytes();
+    let length =
+        |bytes: usize| u32::try_from(bytes).expect("a test writes frames of less than 4 GiB").to_be_bytes();
     let mut bytes = Vec::with_capacity(8 + header.len() + body.len());
     bytes.extend(length(4 + header.len() + body.len()));
     bytes.extend(length(header.len()));
@@ -222,10 +223,13 @@ impl Wire {
         let mut lengths = [0; 8];
         self.stream.read_exact(&mut lengths)?;
         let [total, mark] = [&lengths[..4], &lengths[4..]].map(|part| {
-            usize::try_from(u32::from_be_bytes([part[0], part[1], part[2], part[3]])).expect("usize holds 32 bits")
+            usize::try_from(u32::from_be_bytes([part[0], part[1], part[2], part[3]]))
+                .expect("usize holds 32 bits")
         });
         if mark >> 24 != 0 || total < 4 + mark {
-            return Err(io::Error::other(format!("lengths {total} and {mark:#x} in a JSON request's answer")));
+            return Err(io::Error::other(format!(
+                "lengths {total} and {mark:#x} in a JSON request's answer"
+            )));
         }
         let mut header = vec![0; mark];
         self.stream.read_exact(&mut header)?;
@@ -259,11 +263,19 @@ fn parse(header: &[u8], body: Vec<u8>) -> io::Result<Answer> {
     };
     let mut fields = BTreeMap::new();
     for (key, value) in header.get("extFields").and_then(Value::as_object).into_iter().flatten() {
-        let value = value.as_str().ok_or_else(|| io::Error::other(format!("field {key} is not text in {header}")))?;
+        let value =
+            value.as_str().ok_or_else(|| io::Error::other(format!("field {key} is not text in {header}")))?;
         fields.insert(key.clone(), value.to_owned());
     }
     let remark = header.get("remark").and_then(Value::as_str).unwrap_or_default().to_owned();
-    Ok(Answer { code: number("code")?, opaque: number("opaque")?, flag: number("flag")?, remark, fields, body })
+    Ok(Answer {
+        code: number("code")?,
+        opaque: number("opaque")?,
+        flag: number("flag")?,
+        remark,
+        fields,
+        body,
+    })
 }
 
 /// A plain send to one queue, with the short field names.
