@@ -1,5 +1,7 @@
 //! What is appended is read: across files, from memory and from files, within limits.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::{sync::Arc, time::Duration};
