@@ -7,10 +7,15 @@ pub mod config;
 pub mod dialect;
 pub mod group;
 pub mod lenient;
+pub mod offset;
+pub mod registration;
 pub mod route;
 
 pub use config::{DataVersion, SubscriptionGroupConfig, TopicConfig};
+pub use dialect::{Dialect, IdMap, QueueMap};
 pub use group::{
-    ConsumeFromWhere, ConsumeType, ConsumerData, Heartbeat, MessageModel, ProducerData, SubscriptionData,
+    ConsumeFromWhere, ConsumeType, ConsumerData, Heartbeat, MessageModel, ProducerData, QueueRef,
+    SubscriptionData,
 };
+pub use offset::{ConsumerOffsets, QueueOffsets};
 pub use route::{BrokerData, ClusterInfo, KvTable, QueueData, TopicList, TopicRoute};

@@ -6,16 +6,30 @@ use serde::{Deserialize, Serialize};
 
 /// A counter that says whether two tables are the same.
 ///
-/// Equality compares all three members; which of two is newer is decided in the order of the members here.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// Equality compares all three members. Which of two is newer is decided by state version, then counter, then
+/// timestamp.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DataVersion {
-    /// Raised when a master is elected.
-    pub state_version: i64,
     /// Raised with each change.
     pub counter: i64,
+    /// Raised when a master is elected.
+    pub state_version: i64,
     /// When the last change happened, in ms since 1970.
     pub timestamp: i64,
+}
+
+impl Ord for DataVersion {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        let key = |version: &Self| (version.state_version, version.counter, version.timestamp);
+        key(self).cmp(&key(other))
+    }
+}
+
+impl PartialOrd for DataVersion {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl DataVersion {
@@ -158,4 +172,17 @@ pub struct RegisterBrokerBody {
     pub filter_server_list: Vec<String>,
     /// The topics.
     pub topic_config_serialize_wrapper: TopicConfigs,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_master_is_newer_than_any_count_of_changes() {
+        let version = |state_version, counter, timestamp| DataVersion { state_version, counter, timestamp };
+        let mut sorted = [version(1, 0, 0), version(0, 9, 1), version(0, 8, 2), version(0, 9, 0)];
+        sorted.sort_unstable();
+        assert_eq!(sorted, [version(0, 8, 2), version(0, 9, 0), version(0, 9, 1), version(1, 0, 0)]);
+    }
 }

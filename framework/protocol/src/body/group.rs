@@ -1,6 +1,6 @@
 //! Heartbeats, group members and queue locks (protocol 4.4).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -266,15 +266,4 @@ pub struct LockedQueues {
     /// The queues that the client holds now.
     #[serde(rename = "lockOKMQSet")]
     pub lock_ok_mq_set: Vec<QueueRef>,
-}
-
-/// Consumer offsets: `config/consumerOffset.json` and the answer to 43.
-#[doc(alias = "ConsumerOffsetSerializeWrapper")]
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ConsumerOffsets {
-    /// The table's version.
-    pub data_version: super::DataVersion,
-    /// Offset by queue, by `topic@group`.
-    pub offset_table: BTreeMap<String, super::dialect::IdMap<i64>>,
 }
