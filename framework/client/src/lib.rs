@@ -1,1 +1,42 @@
-//! A RocketMQ client, usable with or without the framework.
+//! A RocketMQ client that speaks the remoting protocol of every 4.9 and 5.x broker.
+//!
+//! It stands on its own; the framework is one of its users. Everything starts from a [`Client`]:
+//!
+//! | to | use |
+//! |---|---|
+//! | send | [`Client::producer`], then [`Producer::send`] |
+//! | ask the cluster | [`Client::admin`] |
+//!
+//! Names are RocketMQ's; searching this documentation for a class of the Java client finds its counterpart.
+//!
+//! Reading order: `client` and `core` (what is shared), `routes` and `heartbeat` (what is repeated), `producer`,
+//! then `consumer`, where every assigned queue has a task.
+
+mod admin;
+mod brokers;
+mod client;
+mod core;
+mod error;
+mod groups;
+mod heartbeat;
+mod identity;
+mod inbound;
+mod name_servers;
+mod options;
+mod producer;
+mod route;
+mod routes;
+
+pub use rocketmq_boot_protocol::message::{Message, MessageQueue, MessageView, compress::Compression};
+pub use rocketmq_boot_remoting::PeerOptions;
+
+pub use crate::{
+    admin::Admin,
+    client::Client,
+    error::Error,
+    options::ClientBuilder,
+    producer::{
+        Awaited, BatchRule, OneWay, Producer, ProducerBuilder, SendError, SendReceipt, Sending, SendingBatch,
+        Shortfall,
+    },
+};

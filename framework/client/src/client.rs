@@ -1,0 +1,95 @@
+//! The handle that everything starts from.
+
+use std::sync::Arc;
+
+use tokio_util::sync::DropGuard;
+
+use crate::{Admin, ClientBuilder, Error, ProducerBuilder, core::Core};
+
+/// A connection to one RocketMQ cluster.
+///
+/// A client is a value: a process may have several, for one cluster or for many. Clones are cheap and share
+/// connections, routes and heartbeats. They, and the producers and consumers made from them, keep the client alive;
+/// when the last is dropped its tasks end. [`Client::close`] also says goodbye to the brokers.
+///
+/// # Examples
+///
+/// ```no_run
+/// use rocketmq_boot_client::{Client, Message};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::connect("127.0.0.1:9876");
+/// let producer = client.producer("shop").await?;
+/// producer.send(Message::new("orders", "hello").tag("placed")).await?;
+///
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[doc(alias = "MQClientInstance")]
+pub struct Client {
+    pub(crate) core: Arc<Core>,
+    /// Ends the client's tasks with the last handle.
+    _alive: Arc<DropGuard>,
+}
+
+impl Client {
+    /// A client of the cluster that these name servers know: `host:port`, several separated by `;`.
+    ///
+    /// Nothing is connected yet.
+    pub fn connect(name_servers: impl Into<String>) -> Self {
+        Self::builder(name_servers).build()
+    }
+
+    /// Sets options before the client is made.
+    pub fn builder(name_servers: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(name_servers.into())
+    }
+
+    pub(crate) fn from_builder(options: ClientBuilder) -> Self {
+        let core = Core::new(options);
+        let alive = Arc::new(core.stop.clone().drop_guard());
+        Self { core, _alive: alive }
+    }
+
+    /// The id that brokers know this client by.
+    pub fn id(&self) -> &str {
+        &self.core.id
+    }
+
+    /// Makes sure that a name server answers. Producers and consumers do so when they start.
+    ///
+    /// # Errors
+    /// [`Error::NameServers`] with what each of them did.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.core.start().await
+    }
+
+    /// Starts a producer; `group` names the application.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # async fn example(client: rocketmq_boot_client::Client) -> Result<(), rocketmq_boot_client::Error> {
+    /// let producer = client.producer("shop").send_timeout(Duration::from_secs(1)).retries(4).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "DefaultMQProducer")]
+    pub fn producer(&self, group: impl Into<String>) -> ProducerBuilder {
+        ProducerBuilder::new(self.clone(), group.into())
+    }
+
+    /// Questions about the cluster, and the few changes that applications make to it.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.clone())
+    }
+
+    /// Unregisters the producers, ends all tasks and closes all connections.
+    ///
+    /// Stop consumers first: those that still run are cut off, and their last offsets may be lost.
+    pub async fn close(&self) {
+        self.core.close().await;
+    }
+}

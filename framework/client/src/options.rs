@@ -1,0 +1,94 @@
+//! How a client behaves towards its cluster.
+
+use std::time::Duration;
+
+use rocketmq_boot_protocol::Clock;
+use rocketmq_boot_remoting::PeerOptions;
+
+use crate::Client;
+
+/// Builds a [`Client`].
+///
+/// ```
+/// use std::time::Duration;
+/// use rocketmq_boot_client::Client;
+///
+/// let client = Client::builder("10.0.0.1:9876;10.0.0.2:9876")
+///     .instance("shop-1")
+///     .route_refresh(Duration::from_secs(10))
+///     .build();
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct ClientBuilder {
+    pub(crate) name_servers: String,
+    pub(crate) instance: Option<String>,
+    pub(crate) clock: Clock,
+    pub(crate) route_refresh: Duration,
+    pub(crate) heartbeat: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) peer: PeerOptions,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new(name_servers: String) -> Self {
+        Self {
+            name_servers,
+            instance: None,
+            clock: Clock::system(),
+            route_refresh: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(3),
+            peer: PeerOptions::default(),
+        }
+    }
+
+    /// Names this client: its id becomes `ip@name`, and a broadcasting consumer finds its offsets again after a
+    /// restart under that name **(default: a name that no other client has; offsets under `DEFAULT`)**.
+    ///
+    /// Two clients of one name on one host must not consume for the same group.
+    #[doc(alias = "instanceName")]
+    pub fn instance(mut self, name: impl Into<String>) -> Self {
+        self.instance = Some(name.into());
+        self
+    }
+
+    /// Takes wall time, which messages are stamped with, from `clock` **(default: the system's)**.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Sets how often routes are asked for again **(default: 30 s)**.
+    #[doc(alias = "pollNameServerInterval")]
+    pub fn route_refresh(mut self, interval: Duration) -> Self {
+        self.route_refresh = interval;
+        self
+    }
+
+    /// Sets how often brokers hear from this client **(default: 30 s)**. They forget a client after 120 s.
+    #[doc(alias = "heartbeatBrokerInterval")]
+    pub fn heartbeat(mut self, interval: Duration) -> Self {
+        self.heartbeat = interval;
+        self
+    }
+
+    /// Sets how long a question to a name server or broker may take **(default: 3 s)**. Sends and pulls have
+    /// limits of their own.
+    #[doc(alias = "mqClientApiTimeout")]
+    pub fn request_timeout(mut self, limit: Duration) -> Self {
+        self.request_timeout = limit;
+        self
+    }
+
+    /// Sets how connections are made and bounded.
+    pub fn connections(mut self, options: PeerOptions) -> Self {
+        self.peer = options;
+        self
+    }
+
+    /// Makes the client. Nothing is connected yet.
+    pub fn build(self) -> Client {
+        Client::from_builder(self)
+    }
+}
