@@ -51,7 +51,8 @@ const fn is_suffix(file: &[u8], len: usize, folder: &[u8]) -> bool {
     }
     let mut at = 0;
     while at < len {
-        let same = file[at] == folder[start + at] || (is_separator(file[at]) && is_separator(folder[start + at]));
+        let same =
+            file[at] == folder[start + at] || (is_separator(file[at]) && is_separator(folder[start + at]));
         if !same {
             return false;
         }

@@ -56,7 +56,10 @@ pub(crate) fn pairs(tokens: TokenStream, table: &[Known], errors: &mut Diagnosti
             Ok(name) => match found.iter().find(|pair| pair.name == name) {
                 Some(first) if first.key == key => errors.on(&key, format!("`{text}` is given twice")),
                 Some(first) => {
-                    errors.on(&key, format!("`{text}` means the same as `{}`, which is given already", first.key));
+                    errors.on(
+                        &key,
+                        format!("`{text}` means the same as `{}`, which is given already", first.key),
+                    );
                 }
                 None => found.push(Pair { name, key, value }),
             },

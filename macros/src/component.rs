@@ -28,7 +28,9 @@ fn entry(function: &Function) -> TokenStream {
     let (constants, variables) = (function.constants(), function.variables());
     let makers = types.iter().map(|ty| quote_spanned!(ty.span()=> p::application::<#ty>()));
     let wait = function.is_async.then(|| quote!(.await));
-    let tag = quote_spanned!(output.span()=> p::Made::<#output>::TAG);
+    let tag = quote!(p::Made::<#output>::TAG);
+    // The span of the return type makes an error type that is none show up there.
+    let finish = quote_spanned!(output.span()=> (&#tag).finish(made));
     let place = function::place();
     quote! {
         const _: () = {
@@ -50,7 +52,7 @@ fn entry(function: &Function) -> TokenStream {
                         let _ = &cx;
                         #(let #variables = (#constants.make)(&cx)?;)*
                         let made = #name(#(#variables),*)#wait;
-                        (&#tag).finish(made)
+                        #finish
                     }),
                 }
             }

@@ -56,7 +56,10 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Diagnostics::default();
     let spec = Spec::read(attribute, &mut errors);
     if let Ok(block) = syn::parse2::<ItemImpl>(item.clone()) {
-        errors.on(block.impl_token, "`#[rocketmq_listener]` on an `impl` block is not supported yet: use an `async fn`");
+        errors.on(
+            block.impl_token,
+            "`#[rocketmq_listener]` on an `impl` block is not supported yet: use an `async fn`",
+        );
         return function::finish(item, errors, None);
     }
     let function = Function::parse(item.clone(), "a listener", &mut errors);
@@ -110,7 +113,8 @@ impl Spec {
             errors.at(end, "a listener needs `group = \"..\"`: the consumer group that it belongs to");
         }
 
-        let models = [("clustering", "CLUSTERING", "Clustering"), ("broadcasting", "BROADCASTING", "Broadcasting")];
+        let models =
+            [("clustering", "CLUSTERING", "Clustering"), ("broadcasting", "BROADCASTING", "Broadcasting")];
         let model = find("model").and_then(|pair| pair.choice(&models, errors));
         let starts =
             [("last", "CONSUME_FROM_LAST_OFFSET", "Last"), ("first", "CONSUME_FROM_FIRST_OFFSET", "First")];
@@ -128,7 +132,8 @@ impl Spec {
             errors.on(&pair.value, "selection by SQL is not supported yet");
         }
         let variant = |ty: &str, word: &str| {
-            let (ty, word) = (syn::Ident::new(ty, Span::call_site()), syn::Ident::new(word, Span::call_site()));
+            let (ty, word) =
+                (syn::Ident::new(ty, Span::call_site()), syn::Ident::new(word, Span::call_site()));
             quote!(p::#ty::#word)
         };
         Some(Self {
@@ -213,7 +218,10 @@ fn name(pair: &Pair, what: &str, errors: &mut Diagnostics) -> TokenStream {
                 ("topic", ':') => ", and a tag is given by `tag = \"..\"`",
                 _ => "",
             };
-            errors.on(text, format!("a {what} cannot contain `{bad}`: letters, digits, `_`, `-`, `%` and `|` only{hint}"));
+            errors.on(
+                text,
+                format!("a {what} cannot contain `{bad}`: letters, digits, `_`, `-`, `%` and `|` only{hint}"),
+            );
         }
     }
     constant(pair, errors)

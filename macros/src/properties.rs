@@ -1,8 +1,8 @@
 //! `#[derive(Properties)]`: the keys of a struct, and the function that reads it.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
-use syn::{Attribute, Data, DeriveInput, Expr, Field, Fields, LitStr, Meta, Type, spanned::Spanned};
+use quote::{format_ident, quote, quote_spanned};
+use syn::{Attribute, Data, DeriveInput, Expr, Field, Fields, Ident, LitStr, Meta, Type, spanned::Spanned};
 
 use crate::{
     attr::{self, Known},
@@ -87,6 +87,7 @@ impl Model {
         let idents: Vec<_> = self.fields.iter().map(|property| &property.field.ident).collect();
         let keys = self.fields.iter().map(Property::key_tokens);
         let reads = self.fields.iter().map(Property::read_tokens);
+        let nested = self.fields.iter().filter_map(Property::nested_tokens);
         let entry = self.prefix.as_ref().map(|prefix| {
             let place = function::place();
             quote! {
@@ -102,18 +103,20 @@ impl Model {
                 }
             }
         });
-        let default = self.fields.iter().map(Property::default_tokens).collect::<Option<Vec<_>>>().map(|values| {
-            quote! {
-                impl ::core::default::Default for #name {
-                    fn default() -> Self {
-                        Self { #(#idents: #values),* }
+        let default =
+            self.fields.iter().map(Property::default_tokens).collect::<Option<Vec<_>>>().map(|values| {
+                quote! {
+                    impl ::core::default::Default for #name {
+                        fn default() -> Self {
+                            Self { #(#idents: #values),* }
+                        }
                     }
                 }
-            }
-        });
+            });
         quote! {
             const _: () = {
                 use ::rocketmq_boot::__private as p;
+                #(#nested)*
                 impl p::Properties for #name {
                     const KEYS: &'static [p::Key] = &[#(#keys),*];
                     fn bind(binder: &mut p::Binder<'_>) -> ::core::option::Option<Self> {
@@ -155,12 +158,27 @@ impl Property {
         }
     }
 
+    /// The constant that is the only one to mention what a nested struct must be, so that rustc complains once.
+    fn nested_tokens(&self) -> Option<TokenStream> {
+        let Kind::Nested = self.kind else { return None };
+        let (name, ty) = (self.nested_name(), &self.field.ty);
+        let value = quote_spanned!(ty.span()=> p::nested::<#ty>());
+        Some(quote!(const #name: p::Nested<#ty> = #value;))
+    }
+
+    fn nested_name(&self) -> Ident {
+        format_ident!("NESTED_{}", self.key.replace('-', "_").to_uppercase())
+    }
+
     fn read_tokens(&self) -> TokenStream {
         let (key, ty) = (&self.key, &self.field.ty);
         match &self.kind {
             Kind::Required => quote_spanned!(ty.span()=> p::Binder::required::<#ty>(binder, #key)),
             Kind::Optional => quote_spanned!(ty.span()=> p::Binder::optional::<#ty>(binder, #key)),
-            Kind::Nested => quote_spanned!(ty.span()=> p::Binder::nested::<#ty>(binder, #key)),
+            Kind::Nested => {
+                let name = self.nested_name();
+                quote!(p::Binder::nested(binder, #key, &#name))
+            }
             Kind::Defaulted(value) => {
                 let value = value_tokens(value.as_ref());
                 quote_spanned!(ty.span()=> p::Binder::or_else::<#ty>(binder, #key, || #value))

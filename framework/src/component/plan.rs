@@ -122,7 +122,8 @@ impl Walk<'_> {
     fn missing(&mut self, name: &str, asking: &Asking) {
         let path = self.open.iter().map(|(_, entry)| short((entry.provides)().name));
         let path: Vec<_> = std::iter::once(asking.who.clone()).chain(path).chain([short(name)]).collect();
-        let place = self.open.last().map_or_else(|| asking.place.clone(), |(_, entry)| entry.place.to_string());
+        let place =
+            self.open.last().map_or_else(|| asking.place.clone(), |(_, entry)| entry.place.to_string());
         let name = short(name);
         self.problems.add(
             place,

@@ -181,7 +181,9 @@ mod tests {
 
     #[test]
     fn any_spelling_of_a_name_finds_the_key() {
-        for name in ["send-message-timeout", "sendMessageTimeout", "SEND_MESSAGE_TIMEOUT", "send_message_timeout"] {
+        for name in
+            ["send-message-timeout", "sendMessageTimeout", "SEND_MESSAGE_TIMEOUT", "send_message_timeout"]
+        {
             assert_eq!(find(PRODUCER, name).map(|key| key.name), Some("send-message-timeout"));
         }
         assert_eq!(find(LISTENER, "consumeThreadNumber").map(|key| key.name), Some("concurrency"));

@@ -8,7 +8,7 @@ pub(crate) mod key;
 mod layer;
 mod node;
 mod placeholder;
-pub mod properties;
+pub(crate) mod properties;
 mod schema;
 pub(crate) mod setting;
 pub(crate) mod settings;
@@ -17,7 +17,7 @@ mod sources;
 use std::{collections::HashMap, path::PathBuf};
 
 use figment::{
-    Figment, Profile,
+    Figment, Profile, Provider,
     value::{Dict, Value},
 };
 
@@ -110,7 +110,8 @@ impl Config {
     fn told(&self, path: &[&str], asked: &[&str]) -> String {
         let Some(value) = self.find(path) else { return String::new() };
         let metadata = self.figment.get_metadata(value.tag());
-        let place = metadata.map(|metadata| metadata.interpolate(&Profile::Default, asked)).unwrap_or_default();
+        let place =
+            metadata.map(|metadata| metadata.interpolate(&Profile::Default, asked)).unwrap_or_default();
         match value {
             // A table that only variables or arguments speak of has the place of its first value.
             Value::Dict(_, dict) if place.is_empty() => match dict.keys().next() {
@@ -171,12 +172,17 @@ impl Config {
     }
 
     fn is_argument(&self, value: &Value) -> bool {
-        self.figment.get_metadata(value.tag()).is_some_and(|metadata| sources::above_variables(&metadata.name))
+        self.figment
+            .get_metadata(value.tag())
+            .is_some_and(|metadata| sources::above_variables(&metadata.name))
     }
 
     fn variable(&self, key: &str) -> Option<&str> {
-        let spellings =
-            [key.to_owned(), key.replace(['.', '-'], "_").to_uppercase(), key.replace('.', "_").replace('-', "").to_uppercase()];
+        let spellings = [
+            key.to_owned(),
+            key.replace(['.', '-'], "_").to_uppercase(),
+            key.replace('.', "_").replace('-', "").to_uppercase(),
+        ];
         spellings.iter().find_map(|name| self.variables.get(name)).map(String::as_str)
     }
 

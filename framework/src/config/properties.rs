@@ -41,6 +41,25 @@ pub struct PropertiesEntry {
 
 inventory::collect!(PropertiesEntry);
 
+/// What a derive knows of a field that is a struct of properties itself.
+pub struct Nested<T> {
+    #[doc(hidden)]
+    pub keys: &'static [Key],
+    #[doc(hidden)]
+    pub bind: fn(&mut Binder<'_>) -> Option<T>,
+}
+
+impl<T> std::fmt::Debug for Nested<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Nested").field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+#[doc(hidden)]
+pub const fn nested<T: Properties>() -> Nested<T> {
+    Nested { keys: T::KEYS, bind: T::bind }
+}
+
 /// Reads the fields of one struct of properties.
 pub struct Binder<'a> {
     config: &'a Config,
@@ -79,7 +98,11 @@ impl<'a> Binder<'a> {
     }
 
     /// A field with a default.
-    pub fn or_else<T: DeserializeOwned + 'static>(&mut self, key: &str, default: impl FnOnce() -> T) -> Option<T> {
+    pub fn or_else<T: DeserializeOwned + 'static>(
+        &mut self,
+        key: &str,
+        default: impl FnOnce() -> T,
+    ) -> Option<T> {
         match self.read(key) {
             Read::Value(value) => Some(value),
             Read::Wrong => None,
@@ -88,9 +111,9 @@ impl<'a> Binder<'a> {
     }
 
     /// A field that is a struct of properties itself.
-    pub fn nested<T: Properties>(&mut self, key: &str) -> Option<T> {
+    pub fn nested<T>(&mut self, key: &str, nested: &Nested<T>) -> Option<T> {
         self.path.push(key.to_owned());
-        let bound = T::bind(self);
+        let bound = (nested.bind)(self);
         self.path.pop();
         bound
     }
@@ -118,21 +141,22 @@ enum Read<T> {
 }
 
 fn deserialize<T: DeserializeOwned + 'static>(value: &Value) -> Result<T, String> {
-    let is_duration =
-        TypeId::of::<T>() == TypeId::of::<Duration>() || TypeId::of::<T>() == TypeId::of::<Option<Duration>>();
+    let is_duration = TypeId::of::<T>() == TypeId::of::<Duration>()
+        || TypeId::of::<T>() == TypeId::of::<Option<Duration>>();
     if is_duration && !matches!(value, Value::Dict(..)) {
         let duration = Duration::from_value(value)?;
         // serde's own form of a duration.
-        let fields = [("secs", Value::from(duration.as_secs())), ("nanos", Value::from(duration.subsec_nanos()))];
+        let fields =
+            [("secs", Value::from(duration.as_secs())), ("nanos", Value::from(duration.subsec_nanos()))];
         let dict: Dict = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         return told(Value::from(dict).deserialize());
     }
     let read = value.deserialize();
     match (read, value) {
         // Variables, arguments and placeholders are text, whatever the type of the field.
-        (Err(error), Value::String(_, text)) => match typed(text).and_then(|value| value.deserialize().ok()) {
-            Some(value) => Ok(value),
-            None => told(Err(error)),
+        (Err(error), Value::String(_, text)) => match typed(text).deserialize() {
+            Ok(value) => Ok(value),
+            Err(_) => told(Err(error)),
         },
         (read, _) => told(read),
     }
@@ -146,20 +170,18 @@ fn told<T>(read: figment::Result<T>) -> Result<T, String> {
 }
 
 /// The value that a text spells: a truth value, a number, or a list with commas.
-fn typed(text: &str) -> Option<Value> {
+fn typed(text: &str) -> Value {
     let text = text.trim();
-    let whole = || text.parse::<i128>().ok().map(Value::from);
-    let truth = || text.parse::<bool>().ok().map(Value::from);
-    let float = || text.parse::<f64>().ok().map(Value::from);
-    let one = || whole().or_else(truth).or_else(float);
-    one().or_else(|| {
-        let items: Vec<_> = text.split(',').map(|item| typed_or_text(item.trim())).collect();
-        Some(Value::from(items))
+    let truth = text.parse::<bool>().ok().map(Value::from);
+    truth.or_else(|| number(text)).unwrap_or_else(|| {
+        let items = text.split(',').map(str::trim);
+        Value::from(items.map(|item| number(item).unwrap_or_else(|| Value::from(item))).collect::<Vec<_>>())
     })
 }
 
-fn typed_or_text(text: &str) -> Value {
-    let whole = || text.parse::<i128>().ok().map(Value::from);
+fn number(text: &str) -> Option<Value> {
+    let signed = || text.parse::<i64>().ok().map(Value::from);
+    let unsigned = || text.parse::<u64>().ok().map(Value::from);
     let float = || text.parse::<f64>().ok().map(Value::from);
-    whole().or_else(float).unwrap_or_else(|| Value::from(text))
+    signed().or_else(unsigned).or_else(float)
 }

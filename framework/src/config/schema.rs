@@ -113,7 +113,8 @@ impl Schema {
 
     /// The level at a path: what its parent says, and the prefixes that begin there.
     fn level(&self, path: &[String], inherited: Level) -> Level {
-        let begun: Vec<_> = self.roots.iter().filter(|root| root.path == path).map(|root| root.keys).collect();
+        let begun: Vec<_> =
+            self.roots.iter().filter(|root| root.path == path).map(|root| root.keys).collect();
         match inherited {
             Level::Open if !begun.is_empty() => Level::Keys(begun),
             Level::Keys(mut tables) => {
@@ -225,7 +226,8 @@ impl Walk<'_> {
             }
             (node, _) => {
                 if !self.layer.set(path, node, key_place.clone(), place) {
-                    self.problems.add(key_place, format!("{}: given twice, in two spellings", path.join(".")));
+                    self.problems
+                        .add(key_place, format!("{}: given twice, in two spellings", path.join(".")));
                 }
             }
         }
@@ -238,8 +240,10 @@ mod tests {
 
     const SHOP: &[Key] = &[Key::any("fee-cents"), Key::table("tax", &[Key::any("rate")])];
 
+    const BILLING: &[Key] = &[Key::any("day")];
+
     fn schema() -> Schema {
-        Schema::new([("shop", SHOP), ("shop.billing", &[Key::any("day")])], vec!["thankYou".to_owned()])
+        Schema::new([("shop", SHOP), ("shop.billing", BILLING)], vec!["thankYou".to_owned()])
     }
 
     #[test]
@@ -271,7 +275,10 @@ mod tests {
         assert_eq!(schema().dotted("server.port").unwrap(), ["server", "port"]);
         assert_eq!(schema().dotted("rocketmq.nameServer").unwrap(), ["rocketmq", "name-server"]);
         assert_eq!(schema().dotted("shop.billing.day").unwrap(), ["shop", "billing", "day"]);
-        assert_eq!(schema().dotted("rocketmq.producer.grup").unwrap_err(), "unknown key, did you mean `group`?");
+        assert_eq!(
+            schema().dotted("rocketmq.producer.grup").unwrap_err(),
+            "unknown key, did you mean `group`?"
+        );
         assert!(schema().dotted("rocketmq.producer").is_err());
     }
 }

@@ -100,7 +100,10 @@ impl Settings {
             let path = ["rocketmq", "clusters", name.as_str()];
             let settings = cluster(config, &path, problems);
             if settings.name_server.is_none() {
-                problems.add(config.key_place(&path), format!("{}: a cluster needs `name-server`", path.join(".")));
+                problems.add(
+                    config.key_place(&path),
+                    format!("{}: a cluster needs `name-server`", path.join(".")),
+                );
             }
             clusters.insert(name, settings);
         }
@@ -125,7 +128,8 @@ fn cluster(config: &Config, path: &[&str], problems: &mut Problems) -> ClusterSe
     let at = |name| [path, &[name]].concat();
     let name_server: Option<String> = config.read(&at("name-server"), problems);
     let name_server = name_server.filter(|text| !text.trim().is_empty());
-    for address in name_server.iter().flat_map(|text| text.split(';')).filter(|text| !text.trim().is_empty()) {
+    for address in name_server.iter().flat_map(|text| text.split(';')).filter(|text| !text.trim().is_empty())
+    {
         if !is_address(address.trim()) {
             let (place, key) = (config.place(&at("name-server")), at("name-server").join("."));
             problems.add(place, format!("{key}: `{address}` is not `host:port`; several are parted by `;`"));
@@ -135,7 +139,9 @@ fn cluster(config: &Config, path: &[&str], problems: &mut Problems) -> ClusterSe
     let producer = ProducerSettings {
         group: config.read(&at("group"), problems).unwrap_or_else(|| "rocketmq-boot".to_owned()),
         send_timeout: config.read(&at("send-message-timeout"), problems).unwrap_or(Duration::from_secs(3)),
-        compress_over: config.read(&at("compress-message-body-threshold"), problems).map_or(4_096, |Size(n)| n),
+        compress_over: config
+            .read(&at("compress-message-body-threshold"), problems)
+            .map_or(4_096, |Size(n)| n),
         retries: config
             .read(&at("retry-times-when-send-failed"), problems)
             .or_else(|| config.read(&at("retry-times-when-send-async-failed"), problems))
@@ -179,7 +185,9 @@ fn listener(config: &Config, id: &str, problems: &mut Problems) -> ListenerSetti
     if let (Some(_), Some(retries)) = (&attempts, &retries) {
         problems.add(
             &retries.place,
-            format!("rocketmq.listeners.{id}: `max-reconsume-times` is `max-attempts` less one: set one of them"),
+            format!(
+                "rocketmq.listeners.{id}: `max-reconsume-times` is `max-attempts` less one: set one of them"
+            ),
         );
     }
     let attempts = attempts.map(|attempts| attempts.value);

@@ -50,7 +50,9 @@ impl Sources {
         let text = |os: std::ffi::OsString| os.into_string().ok();
         Self {
             arguments: std::env::args_os().skip(1).filter_map(text).collect(),
-            variables: std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect(),
+            variables: std::env::vars_os()
+                .filter_map(|(name, value)| Some((text(name)?, text(value)?)))
+                .collect(),
             ..Self::default()
         }
     }
@@ -240,7 +242,9 @@ fn nearly(name: &str) -> Option<String> {
     let mut known = Vec::new();
     for key in ROCKETMQ {
         match key.kind {
-            Kind::Table(below) => known.extend(below.iter().map(|below| format!("{}-{}", key.name, below.name))),
+            Kind::Table(below) => {
+                known.extend(below.iter().map(|below| format!("{}-{}", key.name, below.name)))
+            }
             _ => known.push(key.name.to_owned()),
         }
     }

@@ -76,7 +76,8 @@ impl<T: DeserializeOwned + Send> FromMessage for Json<T> {
 impl FromMessage for String {
     fn from_message(_: &Context, message: &MessageView) -> Result<Self, Rejection> {
         let text = std::str::from_utf8(&message.body);
-        text.map(str::to_owned).map_err(|error| Rejection::new(format!("the body is not UTF-8 text: {error}")))
+        text.map(str::to_owned)
+            .map_err(|error| Rejection::new(format!("the body is not UTF-8 text: {error}")))
     }
 }
 
