@@ -28,8 +28,8 @@ fn entry(function: &Function) -> TokenStream {
     let (constants, variables) = (function.constants(), function.variables());
     let makers = types.iter().map(|ty| quote_spanned!(ty.span()=> p::application::<#ty>()));
     let wait = function.is_async.then(|| quote!(.await));
-    let tag = quote!(p::Made::<#output>::TAG);
-    // The span of the return type makes an error type that is none show up there.
+    // With the span of the return type, an error type that is none is shown there.
+    let tag = quote_spanned!(output.span()=> p::Made::<#output>::TAG);
     let finish = quote_spanned!(output.span()=> (&#tag).finish(made));
     let place = function::place();
     quote! {

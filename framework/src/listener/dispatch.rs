@@ -201,3 +201,6 @@ fn panicked(panic: &(dyn Any + Send)) -> Outcome {
     let message = message.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
     Outcome { verdict: Verdict::retry(), error: Some(format!("the listener panicked: {message}")) }
 }
+
+#[cfg(test)]
+mod tests;
