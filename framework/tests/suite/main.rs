@@ -1,0 +1,4 @@
+//! What applications see of the framework.
+
+mod app;
+mod macros;
