@@ -1,6 +1,7 @@
 //! Cross-process tests: real servers, real sockets, real clients of other people; and the rules of the house.
 
 mod architecture;
+mod crash;
 mod house;
 mod interop;
 mod servers;

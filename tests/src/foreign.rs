@@ -74,6 +74,7 @@ impl Program {
     ///
     /// # Panics
     /// When a scenario fails or is not reported; the message carries all that the program said.
+    #[expect(clippy::print_stdout, reason = "what the program said belongs in the output of a failing test")]
     pub fn run(&self, name_server: &str, prefix: &str, scenarios: &[&str]) {
         let mut command = Command::new(&self.words[0]);
         command.args(&self.words[1..]).arg(name_server).arg(prefix).args(scenarios);
