@@ -1,29 +1,38 @@
 //! Bytes on their way into a socket.
 //!
-//! Whoever has something to say appends it under a short lock. The first one writes it into the socket itself, from
-//! its own thread, and everything that others append meanwhile goes with the next write: no task, channel or timer
-//! stands between. What the socket would not take is finished by the connection's owner, in [`Outbox::finish`].
+//! Whoever has something to say writes it into the socket itself, from its own thread; what others append meanwhile
+//! goes with the next write. No task, channel or timer stands between. What the socket would not take is finished
+//! by the connection's owner, in [`Outbox::poll_finish`].
 
-use std::io;
+use std::{
+    future::poll_fn,
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+    task::{Context, Poll},
+};
 
+use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::{net::TcpStream, sync::Notify};
 
 /// After so many writes for others a sender leaves the rest to the owner.
 const ROUNDS: usize = 8;
 
-/// Buffers that grew beyond this are given back once they are empty.
-const KEEP_BYTES: usize = 256 * 1024;
-
 /// The unwritten bytes of one connection.
 #[derive(Debug)]
 pub(crate) struct Outbox {
+    /// Nothing is taken while so many bytes are unwritten.
     limit: usize,
+    /// A buffer that grew beyond this is given back once it is empty.
+    keep: usize,
     state: Mutex<State>,
-    /// Tells the owner that there is something to finish.
-    stuck: Notify,
+    owner: AtomicWaker,
+    /// Whether the owner wants to be woken when a sender has written something.
+    owner_waits: AtomicBool,
     /// Tells senders that there is room again.
     room: Notify,
+    /// Whether bytes moved since somebody last asked.
+    active: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -33,9 +42,9 @@ struct State {
     /// What the owner has to finish, from `at`; otherwise an empty buffer to swap with.
     rest: Vec<u8>,
     at: usize,
-    phase: Phase,
     /// Bytes that a writer has in its hands.
     in_hand: usize,
+    phase: Phase,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
@@ -59,13 +68,22 @@ pub(crate) enum Refused {
 }
 
 impl Outbox {
-    /// Takes bytes while fewer than `limit` are unwritten.
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, state: Mutex::default(), stuck: Notify::new(), room: Notify::new() }
+    /// Takes bytes while fewer than `limit` are unwritten, and keeps buffers of up to `keep` bytes.
+    pub(crate) fn new(limit: usize, keep: usize) -> Self {
+        Self {
+            limit,
+            keep,
+            state: Mutex::default(),
+            owner: AtomicWaker::new(),
+            owner_waits: AtomicBool::new(false),
+            room: Notify::new(),
+            active: AtomicBool::new(true),
+        }
     }
 
-    /// Appends what `encode` writes, at most `max` bytes of it, and writes all there is unless somebody does so already.
-    pub(crate) fn send(
+    /// Appends the frame that `encode` writes, of at most `max` bytes, and writes all there is unless somebody does
+    /// so already.
+    pub(crate) fn encode(
         &self,
         stream: &TcpStream,
         max: usize,
@@ -83,21 +101,65 @@ impl Outbox {
         let bytes = state.queued.len() - start;
         if bytes > max {
             state.queued.truncate(start);
+            state.queued.shrink_to(self.keep);
             return Err(Refused::TooLarge(bytes));
         }
         if state.phase != Phase::Idle {
             return Ok(());
         }
         state.phase = Phase::Writing;
-        let batch = state.take();
+        let spare = std::mem::take(&mut state.rest);
+        let batch = std::mem::replace(&mut state.queued, spare);
+        state.in_hand = batch.len();
         drop(state);
         self.write(stream, batch, 0);
+        Ok(())
+    }
+
+    /// Writes `bytes`, copying only what cannot go into the socket at once.
+    pub(crate) fn write_through(&self, stream: &TcpStream, bytes: &[u8]) -> Result<(), Refused> {
+        let mut state = self.state.lock();
+        match state.phase {
+            Phase::Closed => return Err(Refused::Closed),
+            _ if state.unwritten() >= self.limit => return Err(Refused::Full),
+            Phase::Writing | Phase::Stuck => {
+                state.queued.extend_from_slice(bytes);
+                return Ok(());
+            }
+            Phase::Idle => {}
+        }
+        state.phase = Phase::Writing;
+        state.in_hand = bytes.len();
+        drop(state);
+        let written = match stream.try_write(bytes) {
+            Ok(written) => {
+                self.touch();
+                written
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => {
+                self.close();
+                return Err(Refused::Closed);
+            }
+        };
+        if written < bytes.len() {
+            self.leave(bytes[written..].to_vec(), 0);
+        } else if let Some(batch) = self.next(Vec::new()) {
+            self.write(stream, batch, 0);
+        }
         Ok(())
     }
 
     /// Bytes not yet in the socket.
     pub(crate) fn unwritten(&self) -> usize {
         self.state.lock().unwritten()
+    }
+
+    /// As [`Outbox::unwritten`], and pokes the owner when a sender gets something written after this.
+    pub(crate) fn unwritten_and_poke(&self) -> usize {
+        // Set before looking: whoever writes after the look sees it.
+        self.owner_waits.store(true, Ordering::SeqCst);
+        self.unwritten()
     }
 
     /// Waits until there may be room after [`Refused::Full`].
@@ -111,25 +173,49 @@ impl Outbox {
         }
     }
 
-    /// Writes what senders could not, for as long as the socket lives. Dropping it between polls loses nothing.
-    pub(crate) async fn finish(&self, stream: &TcpStream) -> io::Error {
-        loop {
-            let phase = self.state.lock().phase;
-            match phase {
-                Phase::Stuck => {}
-                Phase::Closed => return io::ErrorKind::BrokenPipe.into(),
-                Phase::Idle | Phase::Writing => {
-                    self.stuck.notified().await;
-                    continue;
+    /// Writes what senders could not; ready only with the error that ends the connection.
+    ///
+    /// The task that polls is the owner: it is woken when there is something to finish and by [`Outbox::poke`].
+    pub(crate) fn poll_finish(&self, context: &mut Context<'_>, stream: &TcpStream) -> Poll<io::Error> {
+        self.owner.register(context.waker());
+        let phase = self.state.lock().phase;
+        match phase {
+            Phase::Closed => return Poll::Ready(io::ErrorKind::BrokenPipe.into()),
+            Phase::Idle | Phase::Writing => return Poll::Pending,
+            Phase::Stuck => {}
+        }
+        match stream.poll_write_ready(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(error),
+            Poll::Ready(Ok(())) => {
+                if let Some((batch, at)) = self.resume() {
+                    self.write(stream, batch, at);
                 }
-            }
-            if let Err(error) = stream.writable().await {
-                return error;
-            }
-            if let Some((batch, at)) = self.resume() {
-                self.write(stream, batch, at);
+                // Writing may have ended in any way, so the socket has to be asked again.
+                context.waker().wake_by_ref();
+                Poll::Pending
             }
         }
+    }
+
+    /// [`Outbox::poll_finish`] to be awaited.
+    pub(crate) async fn finish(&self, stream: &TcpStream) -> io::Error {
+        poll_fn(|context| self.poll_finish(context, stream)).await
+    }
+
+    /// Wakes the owner.
+    pub(crate) fn poke(&self) {
+        self.owner.wake();
+    }
+
+    /// Notes that bytes moved.
+    pub(crate) fn touch(&self) {
+        self.active.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether bytes moved since this was last asked.
+    pub(crate) fn take_active(&self) -> bool {
+        self.active.swap(false, Ordering::Relaxed)
     }
 
     /// Refuses everything from now on and forgets what is unwritten.
@@ -138,7 +224,7 @@ impl Outbox {
         *state = State { phase: Phase::Closed, ..State::default() };
         drop(state);
         self.room.notify_waiters();
-        self.stuck.notify_one();
+        self.owner.wake();
     }
 
     fn resume(&self) -> Option<(Vec<u8>, usize)> {
@@ -157,41 +243,49 @@ impl Outbox {
     fn write(&self, stream: &TcpStream, mut batch: Vec<u8>, mut at: usize) {
         let mut rounds = 0;
         loop {
-            let written = match stream.try_write(&batch[at..]) {
-                Ok(written) => written,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return self.leave(batch, at);
-                }
+            match stream.try_write(&batch[at..]) {
+                Ok(written) => at += written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.leave(batch, at),
                 // The owner is told, and meets the same error when it reads.
                 Err(_) => return self.close(),
-            };
-            at += written;
+            }
+            self.touch();
             if at < batch.len() {
                 continue;
             }
             rounds += 1;
-            batch.clear();
-            batch.shrink_to(KEEP_BYTES);
-            at = 0;
-            let mut state = self.state.lock();
-            if state.phase == Phase::Closed {
-                return;
-            }
-            std::mem::swap(&mut batch, &mut state.queued);
-            state.in_hand = batch.len();
-            let done = batch.is_empty();
-            if done {
-                state.rest = batch;
-                state.phase = Phase::Idle;
-                drop(state);
-                return self.room.notify_waiters();
-            }
-            drop(state);
-            self.room.notify_waiters();
-            if rounds == ROUNDS {
-                return self.leave(batch, 0);
+            match self.next(batch) {
+                None => return,
+                Some(next) if rounds == ROUNDS => return self.leave(next, 0),
+                Some(next) => (batch, at) = (next, 0),
             }
         }
+    }
+
+    /// What was queued while `batch` was written; `None` when nothing was, which ends the writing.
+    fn next(&self, mut batch: Vec<u8>) -> Option<Vec<u8>> {
+        batch.clear();
+        batch.shrink_to(self.keep);
+        let mut state = self.state.lock();
+        if state.phase == Phase::Closed {
+            return None;
+        }
+        let left = if state.queued.is_empty() {
+            state.phase = Phase::Idle;
+            state.in_hand = 0;
+            state.rest = batch;
+            None
+        } else {
+            std::mem::swap(&mut batch, &mut state.queued);
+            state.in_hand = batch.len();
+            Some(batch)
+        };
+        drop(state);
+        self.room.notify_waiters();
+        if self.owner_waits.load(Ordering::SeqCst) && self.owner_waits.swap(false, Ordering::SeqCst) {
+            self.owner.wake();
+        }
+        left
     }
 
     fn leave(&self, batch: Vec<u8>, at: usize) {
@@ -204,18 +298,12 @@ impl Outbox {
         state.at = at;
         state.phase = Phase::Stuck;
         drop(state);
-        self.stuck.notify_one();
+        self.owner.wake();
     }
 }
 
 impl State {
     fn unwritten(&self) -> usize {
         self.queued.len() + self.rest.len() - self.at + self.in_hand
-    }
-
-    fn take(&mut self) -> Vec<u8> {
-        let batch = std::mem::replace(&mut self.queued, std::mem::take(&mut self.rest));
-        self.in_hand = batch.len();
-        batch
     }
 }

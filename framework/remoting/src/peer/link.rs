@@ -4,13 +4,12 @@
 //! connection when it has been idle. Callers write by themselves, through the outbox.
 
 use std::{
+    future::poll_fn,
     io,
     net::Shutdown,
     panic::AssertUnwindSafe,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    pin::Pin,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -18,7 +17,11 @@ use futures_util::FutureExt;
 use rocketmq_boot_protocol::{Command, Frame, ResponseCode, frame};
 use socket2::SockRef;
 use tokio::{
-    net::TcpStream,
+    io::{AsyncRead, ReadBuf},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
     task::JoinSet,
     time::{MissedTickBehavior, interval, timeout},
 };
@@ -37,6 +40,9 @@ const SOCKET_BUFFER_BYTES: usize = 1024 * 1024;
 /// What a read buffer begins with, and goes back to after a large frame.
 const READ_BYTES: usize = 64 * 1024;
 
+/// Write buffers that grew beyond this are given back.
+const KEEP_BYTES: usize = 256 * 1024;
+
 /// The idle limit is looked at so many times within its length.
 const IDLE_TICKS: u32 = 4;
 
@@ -44,12 +50,10 @@ const IDLE_TICKS: u32 = 4;
 #[derive(Debug)]
 pub(super) struct Link {
     address: Arc<str>,
-    stream: TcpStream,
+    write: OwnedWriteHalf,
     outbox: Outbox,
     calls: Arc<Calls>,
     max_frame_bytes: usize,
-    /// Whether anything was read or written since the last tick.
-    active: AtomicBool,
     stop: CancellationToken,
 }
 
@@ -62,22 +66,21 @@ pub(super) async fn connect(peer: &Arc<Inner>) -> Result<Arc<Link>, Error> {
         .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut)))
         .and_then(prepared)
         .map_err(failed)?;
+    let (read, write) = stream.into_split();
     let link = Arc::new(Link {
         address: Arc::clone(&peer.address),
-        stream,
-        outbox: Outbox::new(options.max_unwritten_bytes),
+        write,
+        outbox: Outbox::new(options.max_unwritten_bytes, KEEP_BYTES),
         calls: Calls::new(Arc::clone(&peer.address), options.max_calls),
         max_frame_bytes: options.max_frame_bytes,
-        active: AtomicBool::new(true),
         stop: CancellationToken::new(),
     });
     let owner = Owner {
         link: Arc::clone(&link),
+        arrivals: Arrivals { read, buffer: vec![0; READ_BYTES], filled: 0 },
         peer: Arc::downgrade(peer),
         inbound: JoinSet::new(),
         max_inbound: options.max_inbound,
-        buffer: vec![0; READ_BYTES],
-        filled: 0,
     };
     tokio::spawn(owner.run(options.idle));
     Ok(link)
@@ -123,13 +126,16 @@ impl Link {
     /// Writes a command now or not at all.
     pub(super) fn try_write(&self, command: &Command) -> Result<(), Error> {
         let limit = self.max_frame_bytes;
-        self.active.store(true, Ordering::Relaxed);
-        self.outbox.send(&self.stream, limit, |out| command.encode(out)).map_err(|refused| match refused {
-            Refused::Full => Error::Overloaded { address: Arc::clone(&self.address) },
-            Refused::TooLarge(bytes) => Error::TooLarge { address: Arc::clone(&self.address), bytes, limit },
-            Refused::Closed => {
-                self.stop("it was lost");
-                Error::closed(&self.address, "it was lost")
+        self.outbox.encode(self.write.as_ref(), limit, |out| command.encode(out)).map_err(|refused| {
+            match refused {
+                Refused::Full => Error::Overloaded { address: Arc::clone(&self.address) },
+                Refused::TooLarge(bytes) => {
+                    Error::TooLarge { address: Arc::clone(&self.address), bytes, limit }
+                }
+                Refused::Closed => {
+                    self.stop("it was lost");
+                    Error::closed(&self.address, "it was lost")
+                }
             }
         })
     }
@@ -145,18 +151,53 @@ impl Link {
         self.calls.fail(error);
         // The peer may hold on to this link until its next call; the other side should know now. It fails only on
         // a connection that the other side has ended already.
-        let _ = SockRef::from(&self.stream).shutdown(Shutdown::Both);
+        let _ = SockRef::from(self.write.as_ref()).shutdown(Shutdown::Both);
     }
 }
 
 /// What the connection's task owns.
 struct Owner {
     link: Arc<Link>,
+    arrivals: Arrivals,
     peer: Weak<Inner>,
     inbound: JoinSet<()>,
     max_inbound: usize,
+}
+
+/// The reading half and what was read and not yet handled.
+struct Arrivals {
+    read: OwnedReadHalf,
     buffer: Vec<u8>,
     filled: usize,
+}
+
+impl Arrivals {
+    /// Reads once. Dropping it between polls loses nothing.
+    async fn fill(&mut self) -> io::Result<usize> {
+        let (read, free) = (&mut self.read, &mut self.buffer[self.filled..]);
+        let mut free = ReadBuf::new(free);
+        poll_fn(|context| Pin::new(&mut *read).poll_read(context, &mut free)).await?;
+        let arrived = free.filled().len();
+        self.filled += arrived;
+        Ok(arrived)
+    }
+
+    /// Moves what is behind `at` to the front; how many bytes the frame that begins there takes, 0 when that is not
+    /// known yet.
+    fn consume(&mut self, at: usize) -> usize {
+        self.buffer.copy_within(at..self.filled, 0);
+        self.filled -= at;
+        frame::frame_len(&self.buffer[..self.filled]).ok().flatten().unwrap_or(0)
+    }
+
+    /// Gives the buffer room for a frame of `bytes`.
+    fn fit(&mut self, bytes: usize) {
+        let size = bytes.max(READ_BYTES);
+        if size != self.buffer.len() {
+            self.buffer.resize(size, 0);
+            self.buffer.shrink_to(size);
+        }
+    }
 }
 
 impl Owner {
@@ -182,15 +223,20 @@ impl Owner {
         loop {
             tokio::select! {
                 () = link.stop.cancelled() => return Error::closed(&link.address, "the peer was closed"),
-                ready = link.stream.readable(), if self.inbound.len() < self.max_inbound => {
-                    if let Err(error) = ready.map_err(|error| self.lost(&error)).and_then(|()| self.read()) {
+                filled = self.arrivals.fill(), if self.inbound.len() < self.max_inbound => {
+                    let handled = match filled {
+                        Ok(0) => Err(Error::closed(&link.address, "the other side closed it")),
+                        Ok(_) => self.frames(),
+                        Err(error) => Err(self.lost(&error)),
+                    };
+                    if let Err(error) = handled {
                         return error;
                     }
                 }
-                error = link.outbox.finish(&link.stream) => return self.lost(&error),
+                error = link.outbox.finish(link.write.as_ref()) => return self.lost(&error),
                 Some(_) = self.inbound.join_next() => {}
                 _ = ticks.tick() => {
-                    quiet = if link.active.swap(false, Ordering::Relaxed) { 0 } else { quiet + 1 };
+                    quiet = if link.outbox.take_active() { 0 } else { quiet + 1 };
                     if quiet >= IDLE_TICKS {
                         return Error::closed(&link.address, "it was idle");
                     }
@@ -203,32 +249,13 @@ impl Owner {
         Error::closed(&self.link.address, error.to_string())
     }
 
-    /// Reads and handles all that has arrived.
-    fn read(&mut self) -> Result<(), Error> {
-        loop {
-            let room = self.buffer.len() - self.filled;
-            match self.link.stream.try_read(&mut self.buffer[self.filled..]) {
-                Ok(0) => return Err(Error::closed(&self.link.address, "the other side closed it")),
-                Ok(read) => {
-                    self.filled += read;
-                    self.link.active.store(true, Ordering::Relaxed);
-                    self.frames()?;
-                    if read < room || self.inbound.len() >= self.max_inbound {
-                        return Ok(());
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(self.lost(&error)),
-            }
-        }
-    }
-
-    /// Handles the whole frames of the buffer and makes room for the rest of the next one.
+    /// Handles the whole frames that have been read.
     fn frames(&mut self) -> Result<(), Error> {
-        let buffer = std::mem::take(&mut self.buffer);
+        self.link.outbox.touch();
+        let buffer = std::mem::take(&mut self.arrivals.buffer);
         let mut at = 0;
         let outcome = loop {
-            match Frame::split(&buffer[at..self.filled]) {
+            match Frame::split(&buffer[at..self.arrivals.filled]) {
                 Ok(Some((frame, length))) => {
                     at += length;
                     match Command::decode(frame) {
@@ -243,19 +270,13 @@ impl Owner {
                 Err(error) => break Err(Error::closed(&self.link.address, error.to_string())),
             }
         };
-        self.buffer = buffer;
+        self.arrivals.buffer = buffer;
         outcome?;
-        self.buffer.copy_within(at..self.filled, 0);
-        self.filled -= at;
-        let next = frame::frame_len(&self.buffer[..self.filled]).ok().flatten().unwrap_or(0);
+        let next = self.arrivals.consume(at);
         if next > self.link.max_frame_bytes {
             return Err(Error::closed(&self.link.address, format!("it sent a frame of {next} bytes")));
         }
-        let size = next.max(READ_BYTES);
-        if size != self.buffer.len() {
-            self.buffer.resize(size, 0);
-            self.buffer.shrink_to(size);
-        }
+        self.arrivals.fit(next);
         Ok(())
     }
 
