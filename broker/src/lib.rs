@@ -1,1 +1,46 @@
-//! A RocketMQ broker.
+//! A RocketMQ broker: the lib behind the `mqbroker` binary and the embedded server.
+//!
+//! It speaks RocketMQ's remoting protocol and keeps messages in Apache's file formats; clients of any language,
+//! `mqadmin` and a store directory from Apache's broker work with it. [`Broker::start`] is all there is to call.
+//!
+//! | where | what |
+//! |---|---|
+//! | `dispatch` | every request code, and the function that answers it |
+//! | `send`, `pull`, `hold` | the hot path: sending, pulling, waiting for messages |
+//! | `retry`, `schedule` | failed messages, delay levels, dead letters |
+//! | `topics`, `groups`, `offsets`, `clients`, `locks` | what the broker knows |
+//! | `register` | name servers |
+//! | [`config`] | `broker.conf` |
+//! | [`cli`] | the command line of `mqbroker` |
+
+mod broker;
+pub mod cli;
+mod clients;
+pub mod config;
+mod counters;
+mod dispatch;
+mod durability;
+mod error;
+mod files;
+mod filter;
+mod group_requests;
+mod groups;
+mod hold;
+mod locks;
+mod offset_requests;
+mod offsets;
+mod properties;
+mod pull;
+mod register;
+mod reject;
+mod retry;
+mod schedule;
+mod send;
+mod state;
+mod topic_requests;
+mod topics;
+
+pub use broker::Broker;
+pub use config::Settings;
+pub use counters::Totals;
+pub use error::StartError;

@@ -1,3 +1,7 @@
 //! The `mqbroker` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rocketmq_boot_broker::cli::main(std::env::args().skip(1))
+}

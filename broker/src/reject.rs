@@ -1,0 +1,171 @@
+//! Why a request is refused, and the code that says so. No other file of the broker chooses a response code.
+
+use rocketmq_boot_protocol::{Command, DecodeError, RequestCode, ResponseCode, topic::NameError};
+use rocketmq_boot_store::ReadError;
+
+/// A refusal, ready to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reject {
+    pub(crate) code: ResponseCode,
+    pub(crate) remark: String,
+}
+
+/// Where RocketMQ explains its answers; tools print it, so it is kept.
+const FAQ: &str = "See https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details.";
+
+impl Reject {
+    fn new(code: ResponseCode, remark: impl Into<String>) -> Self {
+        Self { code, remark: remark.into() }
+    }
+
+    /// The broker does not know this code.
+    pub(crate) fn not_supported(code: RequestCode) -> Self {
+        let remark = match code.name() {
+            Some(name) => format!(" request type {} not supported: {name}", code.0),
+            None => format!(" request type {} not supported", code.0),
+        };
+        Self::new(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, remark)
+    }
+
+    /// The broker is starting or stopping.
+    pub(crate) fn stopping() -> Self {
+        Self::new(ResponseCode::SERVICE_NOT_AVAILABLE, "the broker is stopping")
+    }
+
+    /// A topic that is not there and may not be made.
+    pub(crate) fn topic_not_exist(topic: &str) -> Self {
+        Self::new(
+            ResponseCode::TOPIC_NOT_EXIST,
+            format!("topic[{topic}] not exist, apply first please! {FAQ}"),
+        )
+    }
+
+    /// A topic that clients may not send to.
+    pub(crate) fn reserved_topic(topic: &str) -> Self {
+        Self::new(ResponseCode::NO_PERMISSION, format!("the topic[{topic}] is conflict with system topic."))
+    }
+
+    /// The topic's permission forbids it.
+    pub(crate) fn topic_forbids(topic: &str, what: &str) -> Self {
+        Self::new(ResponseCode::NO_PERMISSION, format!("the topic[{topic}] {what} message is forbidden"))
+    }
+
+    /// The broker's permission forbids it.
+    pub(crate) fn broker_forbids(broker: &str, what: &str) -> Self {
+        Self::new(ResponseCode::NO_PERMISSION, format!("the broker[{broker}] {what} message is forbidden"))
+    }
+
+    /// The group's configuration forbids it.
+    pub(crate) fn group_forbids(group: &str) -> Self {
+        Self::new(ResponseCode::NO_PERMISSION, format!("subscription group no permission, {group}"))
+    }
+
+    /// A queue that the topic does not have.
+    pub(crate) fn queue_out_of_range(topic: &str, queue_id: i32, queues: i32) -> Self {
+        Self::new(
+            ResponseCode::INVALID_PARAMETER,
+            format!("queueId[{queue_id}] is illegal, topic:[{topic}] topicConfig.queues:[{queues}]"),
+        )
+    }
+
+    /// A group that is not there and may not be made.
+    pub(crate) fn group_not_exist(group: &str) -> Self {
+        Self::new(
+            ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
+            format!("subscription group [{group}] does not exist, {FAQ}"),
+        )
+    }
+
+    /// The consumer's heartbeat has not arrived, so its subscription is unknown.
+    pub(crate) fn subscription_not_exist(group: &str, topic: &str) -> Self {
+        Self::new(
+            ResponseCode::SUBSCRIPTION_NOT_EXIST,
+            format!("the consumer's group info not exist: {group} has no subscription to {topic}"),
+        )
+    }
+
+    /// The consumer has a newer subscription than its heartbeat said.
+    pub(crate) fn subscription_not_latest(group: &str) -> Self {
+        Self::new(
+            ResponseCode::SUBSCRIPTION_NOT_LATEST,
+            format!("the consumer's subscription not latest: {group}"),
+        )
+    }
+
+    /// Filters by SQL92 are not served.
+    pub(crate) fn sql_not_supported() -> Self {
+        Self::new(
+            ResponseCode::SYSTEM_ERROR,
+            "The broker does not support consumer to filter message by SQL92",
+        )
+    }
+
+    /// A message that breaks a limit.
+    pub(crate) fn illegal_message(why: impl Into<String>) -> Self {
+        Self::new(ResponseCode::MESSAGE_ILLEGAL, why)
+    }
+
+    /// A parameter that makes no sense.
+    pub(crate) fn invalid(why: impl Into<String>) -> Self {
+        Self::new(ResponseCode::INVALID_PARAMETER, why)
+    }
+
+    /// Half messages are not served.
+    pub(crate) fn no_transactions(broker: &str) -> Self {
+        Self::new(
+            ResponseCode::NO_PERMISSION,
+            format!(
+                "the broker[{broker}] sending transaction message is forbidden: it has no transactions yet"
+            ),
+        )
+    }
+
+    /// Timer messages are not served.
+    pub(crate) fn no_timers() -> Self {
+        Self::new(
+            ResponseCode::SYSTEM_ERROR,
+            "timer messages are disabled: this broker has delay levels only",
+        )
+    }
+
+    /// Nothing is known.
+    pub(crate) fn not_found(why: impl Into<String>) -> Self {
+        Self::new(ResponseCode::QUERY_NOT_FOUND, why)
+    }
+
+    /// Something failed that is not the asker's fault.
+    pub(crate) fn failed(why: impl Into<String>) -> Self {
+        Self::new(ResponseCode::SYSTEM_ERROR, why)
+    }
+
+    /// The store takes nothing any more.
+    pub(crate) fn store_unavailable(why: impl ToString) -> Self {
+        Self::new(
+            ResponseCode::SERVICE_NOT_AVAILABLE,
+            format!("service not available now: {}", why.to_string()),
+        )
+    }
+
+    /// The refusal as an answer.
+    pub(crate) fn answer(self, request: &Command) -> Command {
+        Command::failure(request, self.code, self.remark)
+    }
+}
+
+impl From<DecodeError> for Reject {
+    fn from(error: DecodeError) -> Self {
+        Self::new(ResponseCode::SYSTEM_ERROR, error.to_string())
+    }
+}
+
+impl From<ReadError> for Reject {
+    fn from(error: ReadError) -> Self {
+        Self::new(ResponseCode::SYSTEM_ERROR, error.to_string())
+    }
+}
+
+impl From<NameError> for Reject {
+    fn from(error: NameError) -> Self {
+        Self::new(ResponseCode::INVALID_PARAMETER, error.to_string())
+    }
+}

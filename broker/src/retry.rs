@@ -1,0 +1,102 @@
+//! Failed messages on their way back (36): to the retry topic through a delay level, or to the dead letters
+//! (protocol 6.2).
+
+use std::sync::Arc;
+
+use rocketmq_boot_protocol::{
+    Command,
+    header::send::SendBack,
+    message::{id::OffsetMessageId, property as keys, record::Record},
+    topic,
+};
+
+use crate::{
+    properties::replace,
+    reject::Reject,
+    state::{Own, State},
+};
+
+/// Clients before 3.4.9 do not say how often they want a message.
+const FIRST_WITH_LIMIT: i32 = 121;
+
+/// The level of the first retry: attempt n waits at level 3 + n.
+const FIRST_LEVEL: i32 = 3;
+
+impl State {
+    /// Takes a failed message back.
+    pub(crate) fn send_back(self: &Arc<Self>, request: &Command) -> Result<Command, Reject> {
+        let header: SendBack = request.header()?;
+        let group = self.groups.find(&header.group).ok_or_else(|| Reject::group_not_exist(&header.group))?;
+        if !self.may_write() {
+            return Err(Reject::broker_forbids(&self.settings.broker_name, "sending"));
+        }
+        if group.retry_queue_nums <= 0 {
+            return Ok(Command::success(request));
+        }
+        let offset = u64::try_from(header.offset).map_err(|_| not_there(header.offset))?;
+        let bytes = self
+            .store
+            .record(offset)
+            .map_err(|error| Reject::failed(format!("look message by offset failed, {offset}: {error}")))?
+            .ok_or_else(|| not_there(header.offset))?;
+        let record = Record::decode(&bytes).map_err(|error| Reject::failed(error.to_string()))?;
+
+        let limit = match header.max_reconsume_times {
+            Some(limit) if request.version >= FIRST_WITH_LIMIT && limit >= 0 => limit,
+            _ => group.retry_max_times,
+        };
+        let dead = record.reconsume_times >= limit || header.delay_level < 0;
+        let level = match (dead, header.delay_level) {
+            (true, _) => None,
+            (false, 0) => Some(FIRST_LEVEL.saturating_add(record.reconsume_times)),
+            (false, level) => Some(level),
+        };
+        let (name, queues) = match dead {
+            true => (topic::dlq_topic(&header.group), 1),
+            false => (topic::retry_topic(&header.group), group.retry_queue_nums),
+        };
+        let target = self.topics.find_or_create_derived(&name, queues)?;
+        let properties = self.properties_of_return(&record, level);
+        let queue_id = target.queue_to_write(-1, || self.counters.random())?;
+        self.append_own(
+            &target,
+            queue_id,
+            &Own {
+                properties: &properties,
+                reconsume_times: record.reconsume_times.saturating_add(1),
+                level: level.and_then(|level| usize::try_from(level).ok()).unwrap_or(0),
+                record: &record,
+            },
+        )?;
+        Ok(Command::success(request))
+    }
+
+    /// The original's properties with what a returned message needs. Where it came from is set only once.
+    fn properties_of_return(&self, record: &Record<'_>, level: Option<i32>) -> String {
+        let text = record.text();
+        let origin_id = OffsetMessageId {
+            host: record.store_host,
+            physical_offset: u64::try_from(record.physical_offset).unwrap_or(0),
+        }
+        .to_string();
+        let level = level.map(|level| level.to_string());
+        let topic = record.topic.to_owned();
+        let mut replaced = vec![
+            (keys::DELAY, level.as_deref()),
+            (keys::WAIT, Some("false")),
+            (keys::REAL_TOPIC, None),
+            (keys::REAL_QID, None),
+        ];
+        if record.property(keys::RETRY_TOPIC).is_none() {
+            replaced.push((keys::RETRY_TOPIC, Some(&topic)));
+        }
+        if record.property(keys::ORIGIN_MESSAGE_ID).is_none() {
+            replaced.push((keys::ORIGIN_MESSAGE_ID, Some(&origin_id)));
+        }
+        replace(&text, &replaced)
+    }
+}
+
+fn not_there(offset: i64) -> Reject {
+    Reject::failed(format!("look message by offset failed, {offset}"))
+}

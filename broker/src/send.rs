@@ -1,0 +1,482 @@
+//! Sending: what may be stored, where, and what the sender is told (10, 310, 320; protocol 2.2).
+//!
+//! A read batch goes through here in three steps: every send is checked and rewritten on its own, all that passed
+//! are appended under one lock, then each is answered and whoever waits on the queues is woken.
+
+use std::{borrow::Cow, net::SocketAddr, sync::Arc};
+
+use rocketmq_boot_protocol::{
+    Encoding, RequestCode, ResponseCode,
+    hot::{Offsets, SendReply, SendView, encode_failure},
+    message::{
+        batch, property as keys,
+        record::{Draft, MAX_PROPERTIES_BYTES},
+        sys_flag::{self, Transaction},
+    },
+    topic,
+};
+use rocketmq_boot_remoting::Connection;
+use rocketmq_boot_store::{Append, AppendError, Appended};
+
+use crate::{
+    config::{FlushDisk, Role},
+    dispatch::reply,
+    properties::{Marks, replace},
+    reject::Reject,
+    state::State,
+    topics::{Topic, TopicQueue},
+};
+
+/// Messages of a batch at most.
+const MAX_BATCH: usize = 4_096;
+
+/// A send that passed its checks, with what it became.
+#[derive(Debug)]
+pub(crate) struct Accepted<'a> {
+    topic: Arc<Topic>,
+    pub(crate) queue: Arc<TopicQueue>,
+    queue_id: i32,
+    sys_flag: i32,
+    born_timestamp: i64,
+    reconsume_times: i32,
+    messages: Messages<'a>,
+    waits: bool,
+    opaque: i32,
+    encoding: Encoding,
+    one_way: bool,
+}
+
+#[derive(Debug)]
+enum Messages<'a> {
+    One(Single<'a>),
+    Batch(Vec<Single<'a>>),
+}
+
+/// One message: what is stored of it.
+#[derive(Debug)]
+struct Single<'a> {
+    body: &'a [u8],
+    flag: i32,
+    properties: Cow<'a, str>,
+    unique_key: Cow<'a, str>,
+    tags_code: i64,
+}
+
+/// Where a message really goes.
+struct Target {
+    topic: Arc<Topic>,
+    queue_id: i32,
+}
+
+impl State {
+    /// Checks a send and decides where it goes.
+    pub(crate) fn accept<'a>(
+        &self,
+        view: &SendView<'a>,
+        recent: &mut Recent,
+    ) -> Result<Accepted<'a>, Reject> {
+        self.check_running()?;
+        let topic = self.topic_of_send(view, recent)?;
+        if topic.config.order && !self.may_write() {
+            return Err(Reject::broker_forbids(&self.settings.broker_name, "sending"));
+        }
+        let queue_id = topic.queue_to_write(view.queue_id, || self.counters.random())?;
+        if view.body.len() > self.settings.max_message_bytes {
+            let limit = self.settings.max_message_bytes;
+            return Err(Reject::illegal_message(format!(
+                "a body of {} bytes is over {limit}",
+                view.body.len()
+            )));
+        }
+        if Transaction::of(view.sys_flag) != Transaction::None {
+            return Err(Reject::no_transactions(&self.settings.broker_name));
+        }
+        let target = Target { topic, queue_id };
+        if view.batch && view.code == RequestCode::SEND_BATCH_MESSAGE {
+            self.accept_batch(view, target)
+        } else {
+            self.accept_one(view, target)
+        }
+    }
+
+    fn topic_of_send(&self, view: &SendView<'_>, recent: &mut Recent) -> Result<Arc<Topic>, Reject> {
+        if let Some(topic) = recent.0.as_ref().filter(|topic| topic.name() == view.topic) {
+            return Ok(Arc::clone(topic));
+        }
+        if !topic::is_sendable(view.topic) {
+            return Err(Reject::reserved_topic(view.topic));
+        }
+        let topic = match topic::group_of_retry(view.topic) {
+            None => {
+                self.topics.find_or_create(view.topic, view.default_topic, view.default_topic_queue_nums)?
+            }
+            Some(group) => {
+                let group = self.groups.find(group).ok_or_else(|| Reject::group_not_exist(group))?;
+                self.topics.find_or_create_derived(view.topic, group.retry_queue_nums)?
+            }
+        };
+        recent.0 = Some(Arc::clone(&topic));
+        Ok(topic)
+    }
+
+    fn accept_one<'a>(&self, view: &SendView<'a>, target: Target) -> Result<Accepted<'a>, Reject> {
+        let marks = Marks::of(view.properties);
+        self.check_marks(&marks)?;
+        let dead = self.is_dead(view)?;
+        let target = match dead {
+            Some(group) => self.dead_letters(group)?,
+            None => target,
+        };
+        let level = if dead.is_some() { 0 } else { marks.delay_level.min(self.settings.delay_levels.len()) };
+        let unique_key = self.unique_key(&marks);
+        let single = Single {
+            body: view.body,
+            flag: view.message_flag,
+            properties: self.rewrite(view.properties, &marks, &unique_key, dead.is_some()),
+            unique_key,
+            tags_code: marks.tags_code(),
+        };
+        let (target, single) = match level {
+            0 => (target, single),
+            level => self.delay(level, target, single)?,
+        };
+        self.check_properties(&single)?;
+        Ok(self.accepted(view, target, Messages::One(single), marks.waits))
+    }
+
+    /// Messages of one batch share topic and queue; each has properties of its own (protocol 3.4).
+    fn accept_batch<'a>(&self, view: &SendView<'a>, target: Target) -> Result<Accepted<'a>, Reject> {
+        let name = target.topic.name();
+        if name.len() > topic::MAX_TOPIC_CHARS || topic::group_of_retry(name).is_some() {
+            return Err(Reject::illegal_message(format!("a batch cannot be sent to {name}")));
+        }
+        let mut waits = true;
+        let mut singles = Vec::new();
+        for item in batch::items(view.body) {
+            let item = item.map_err(|error| Reject::illegal_message(error.to_string()))?;
+            if singles.len() == MAX_BATCH {
+                return Err(Reject::illegal_message(format!("a batch holds more than {MAX_BATCH} messages")));
+            }
+            let properties = std::str::from_utf8(item.properties).map_err(|error| {
+                Reject::illegal_message(format!("properties of a batch's message: {error}"))
+            })?;
+            let marks = Marks::of(properties);
+            self.check_marks(&marks)?;
+            waits &= marks.waits;
+            let unique_key = self.unique_key(&marks);
+            let single = Single {
+                body: item.body,
+                flag: item.flag,
+                properties: self.rewrite(properties, &marks, &unique_key, false),
+                unique_key,
+                tags_code: marks.tags_code(),
+            };
+            self.check_properties(&single)?;
+            singles.push(single);
+        }
+        if singles.is_empty() {
+            return Err(Reject::illegal_message("a batch without messages"));
+        }
+        Ok(self.accepted(view, target, Messages::Batch(singles), waits))
+    }
+
+    fn accepted<'a>(
+        &self,
+        view: &SendView<'a>,
+        target: Target,
+        messages: Messages<'a>,
+        waits: bool,
+    ) -> Accepted<'a> {
+        Accepted {
+            queue: self.topics.queue(&target.topic, target.queue_id),
+            topic: target.topic,
+            queue_id: target.queue_id,
+            sys_flag: view.sys_flag,
+            born_timestamp: view.born_timestamp,
+            reconsume_times: view.reconsume_times,
+            messages,
+            waits,
+            opaque: view.opaque,
+            encoding: view.encoding,
+            one_way: view.flag & rocketmq_boot_protocol::command::FLAG_ONE_WAY != 0,
+        }
+    }
+
+    fn check_marks(&self, marks: &Marks<'_>) -> Result<(), Reject> {
+        if marks.half {
+            return Err(Reject::no_transactions(&self.settings.broker_name));
+        }
+        if marks.timer && marks.delay_level == 0 {
+            return Err(Reject::no_timers());
+        }
+        Ok(())
+    }
+
+    fn check_properties(&self, single: &Single<'_>) -> Result<(), Reject> {
+        let bytes = single.properties.len() + self.stamp.len() + 1;
+        if bytes > MAX_PROPERTIES_BYTES {
+            return Err(Reject::illegal_message(format!(
+                "properties of {bytes} bytes are over {MAX_PROPERTIES_BYTES}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Whether a send to a retry topic has had all its attempts: then its group (protocol 2.2; code 36 counts
+    /// differently).
+    fn is_dead<'a>(&self, view: &SendView<'a>) -> Result<Option<&'a str>, Reject> {
+        const FIRST_WITH_LIMIT: i32 = 121;
+        let Some(name) = topic::group_of_retry(view.topic) else { return Ok(None) };
+        let group = self.groups.find(name).ok_or_else(|| Reject::group_not_exist(name))?;
+        let limit = match view.max_reconsume_times {
+            Some(limit) if view.version >= FIRST_WITH_LIMIT => limit,
+            _ => group.retry_max_times,
+        };
+        Ok((view.reconsume_times > limit || self.locks.is_orderly(name)).then_some(name))
+    }
+
+    fn dead_letters(&self, group: &str) -> Result<Target, Reject> {
+        let topic = self.topics.find_or_create_derived(&topic::dlq_topic(group), 1)?;
+        Ok(Target { topic, queue_id: 0 })
+    }
+
+    /// Sends a message to wait at its level, with its real destination among its properties (protocol 6.3).
+    fn delay<'a>(
+        &self,
+        level: usize,
+        target: Target,
+        single: Single<'a>,
+    ) -> Result<(Target, Single<'a>), Reject> {
+        let schedule = self
+            .topics
+            .find(topic::SCHEDULE_TOPIC)
+            .ok_or_else(|| Reject::topic_not_exist(topic::SCHEDULE_TOPIC))?;
+        let level_text = level.to_string();
+        let real_queue = target.queue_id.to_string();
+        let properties = replace(
+            &single.properties,
+            &[
+                (keys::DELAY, Some(&level_text)),
+                (keys::REAL_TOPIC, Some(target.topic.name())),
+                (keys::REAL_QID, Some(&real_queue)),
+            ],
+        );
+        let tags_code = self.schedule.due(level, self.clock.now_ms());
+        let queue_id = i32::try_from(level - 1).unwrap_or(0);
+        let single = Single { properties: Cow::Owned(properties), tags_code, ..single };
+        Ok((Target { topic: schedule, queue_id }, single))
+    }
+
+    fn unique_key<'a>(&self, marks: &Marks<'a>) -> Cow<'a, str> {
+        match marks.unique_key {
+            Some(key) => Cow::Borrowed(key),
+            None => Cow::Owned(self.unique_keys.next(self.clock.now_ms())),
+        }
+    }
+
+    /// The client's properties, rewritten only when something has to go or is missing.
+    fn rewrite<'a>(
+        &self,
+        properties: &'a str,
+        marks: &Marks<'a>,
+        unique_key: &str,
+        dead: bool,
+    ) -> Cow<'a, str> {
+        let drops_delay = dead && marks.delay_level > 0;
+        if marks.unique_key.is_some() && !marks.has_broker_keys && !drops_delay {
+            return Cow::Borrowed(properties);
+        }
+        let mut replaced = vec![
+            (keys::UNIQ_KEY, Some(unique_key)),
+            (keys::CLUSTER, None),
+            (keys::MSG_REGION, None),
+            (keys::TRACE_ON, None),
+        ];
+        if drops_delay {
+            replaced.push((keys::DELAY, None));
+        }
+        Cow::Owned(replace(properties, &replaced))
+    }
+
+    /// Appends everything that was accepted from one read of a connection, and answers it.
+    pub(crate) fn store_all(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        accepted: &[Accepted<'_>],
+        out: &mut Vec<u8>,
+    ) {
+        let born_host = connection.remote();
+        let mut appends = Vec::with_capacity(accepted.len());
+        for send in accepted {
+            self.draft(send, born_host, &mut appends);
+        }
+        self.store.append(&mut appends);
+        if accepted.iter().any(|send| send.topic.name() == topic::SCHEDULE_TOPIC) {
+            self.schedule.added.notify_one();
+        }
+        let mut outcomes = appends.iter_mut().map(|append| outcome_of(append.outcome.take()));
+        let mut waiting = Waiting::default();
+        for send in accepted {
+            let answer = if self.answers_later(send) { &mut waiting.answers } else { &mut *out };
+            if let Some(end) = self.answer_send(send, &mut outcomes, answer) {
+                waiting.end = waiting.end.max(end);
+            }
+        }
+        if waiting.answers.is_empty() && self.settings.flush == FlushDisk::Async {
+            wake_all(self, accepted.iter().map(|send| &send.queue));
+        } else {
+            let queues: Vec<_> = accepted.iter().map(|send| Arc::clone(&send.queue)).collect();
+            self.answer_when_flushed(Arc::clone(connection), waiting, queues);
+        }
+    }
+
+    fn answers_later(&self, send: &Accepted<'_>) -> bool {
+        self.settings.flush == FlushDisk::Sync && send.waits
+    }
+
+    fn draft<'b>(&'b self, send: &'b Accepted<'_>, born_host: SocketAddr, appends: &mut Vec<Append<'b>>) {
+        let singles = match &send.messages {
+            Messages::One(single) => std::slice::from_ref(single),
+            Messages::Batch(singles) => singles.as_slice(),
+        };
+        for (at, single) in singles.iter().enumerate() {
+            appends.push(Append {
+                queue: &send.queue.stored,
+                draft: Draft {
+                    queue_id: send.queue_id,
+                    flag: single.flag,
+                    sys_flag: send.sys_flag & !sys_flag::MULTI_TAGS,
+                    born_timestamp: send.born_timestamp,
+                    born_host,
+                    store_host: self.store_host(),
+                    reconsume_times: send.reconsume_times,
+                    prepared_transaction_offset: 0,
+                    body: single.body,
+                    topic: send.topic.name().as_bytes(),
+                    properties: single.properties.as_bytes(),
+                    more_properties: self.stamp.as_bytes(),
+                },
+                tags_code: single.tags_code,
+                joined: at > 0,
+                outcome: None,
+            });
+        }
+    }
+
+    /// Writes the answer to one send; tells how far the log has to be flushed for it.
+    fn answer_send(
+        &self,
+        send: &Accepted<'_>,
+        outcomes: &mut impl Iterator<Item = Result<Appended, Reject>>,
+        out: &mut Vec<u8>,
+    ) -> Option<u64> {
+        let mut stored = |single: &Single<'_>| {
+            let outcome = outcomes.next().unwrap_or_else(|| outcome_of(None));
+            outcome.inspect(|_| self.counters.sent(single.body.len()))
+        };
+        let (first, offsets, id) = match &send.messages {
+            Messages::One(single) => (stored(single), Vec::new(), Cow::Borrowed(&*single.unique_key)),
+            Messages::Batch(singles) => {
+                let all: Vec<_> = singles.iter().map(&mut stored).collect();
+                let ids = singles.iter().map(|single| &*single.unique_key).collect::<Vec<_>>().join(",");
+                let offsets = all.iter().flatten().map(|appended| appended.physical_offset).collect();
+                let failed = all.iter().find(|outcome| outcome.is_err()).or(all.first());
+                (failed.cloned().unwrap_or_else(|| outcome_of(None)), offsets, Cow::Owned(ids))
+            }
+        };
+        let appended = match first {
+            Ok(appended) => appended,
+            Err(reject) => {
+                if !send.one_way {
+                    encode_failure(out, send.encoding, send.opaque, reject.code, &reject.remark);
+                }
+                return None;
+            }
+        };
+        if !send.one_way {
+            let (code, remark) = self.durability(send);
+            SendReply {
+                encoding: send.encoding,
+                opaque: send.opaque,
+                code,
+                remark,
+                store_host: self.store_host(),
+                physical_offsets: match offsets.as_slice() {
+                    [] => Offsets::One(appended.physical_offset),
+                    many => Offsets::Batch(many),
+                },
+                queue_id: send.queue_id,
+                queue_offset: appended.queue_offset,
+                transaction_id: &id,
+                region: &self.settings.region,
+                trace_on: self.settings.trace_on,
+            }
+            .encode(out);
+        }
+        Some(appended.end())
+    }
+
+    /// A `SYNC_MASTER` has no slave here, and says so to whoever waits for one.
+    fn durability(&self, send: &Accepted<'_>) -> (ResponseCode, Option<&'static str>) {
+        if self.settings.role == Role::SyncMaster && send.waits {
+            return (ResponseCode::SLAVE_NOT_AVAILABLE, Some("slave not available"));
+        }
+        (ResponseCode::SUCCESS, None)
+    }
+
+    /// Sends answers once the log is on disk up to their end, and wakes who waits on the queues.
+    fn answer_when_flushed(
+        self: &Arc<Self>,
+        connection: Arc<Connection>,
+        waiting: Waiting,
+        queues: Vec<Arc<TopicQueue>>,
+    ) {
+        let broker = Arc::clone(self);
+        let done = move |flushed: Result<(), rocketmq_boot_store::FlushFailure>| {
+            if !waiting.answers.is_empty() {
+                match flushed {
+                    Ok(()) => reply(&connection, &waiting.answers),
+                    Err(_) => reply(&connection, &crate::durability::not_flushed(&waiting.answers)),
+                };
+            }
+            wake_all(&broker, queues.iter());
+        };
+        self.store.when_flushed(waiting.end, Box::new(done));
+    }
+
+    /// Whether the broker's own permission lets it take messages.
+    pub(crate) fn may_write(&self) -> bool {
+        self.settings.permission & topic::PERM_WRITE != 0
+    }
+}
+
+/// The topic of the send before: most batches are for one topic.
+#[derive(Debug, Default)]
+pub(crate) struct Recent(Option<Arc<Topic>>);
+
+/// Answers that wait for the disk.
+#[derive(Default)]
+struct Waiting {
+    answers: Vec<u8>,
+    end: u64,
+}
+
+/// Wakes the waiters of queues, once each when neighbours are the same.
+fn wake_all<'a>(broker: &Arc<State>, queues: impl Iterator<Item = &'a Arc<TopicQueue>>) {
+    let mut last: Option<&Arc<TopicQueue>> = None;
+    for queue in queues {
+        if last.is_some_and(|last| Arc::ptr_eq(last, queue)) {
+            continue;
+        }
+        broker.wake(queue);
+        last = Some(queue);
+    }
+}
+
+/// What became of an append, with a refusal in the words of the wire.
+pub(crate) fn outcome_of(outcome: Option<Result<Appended, AppendError>>) -> Result<Appended, Reject> {
+    outcome.unwrap_or(Err(AppendError::Closed)).map_err(|error| match error {
+        AppendError::TooLarge { .. } | AppendError::Record(_) => Reject::illegal_message(error.to_string()),
+        _ => Reject::store_unavailable(error),
+    })
+}

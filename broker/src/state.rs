@@ -1,0 +1,249 @@
+//! The broker's parts, shared by everything that serves requests, and what several flows need of them together.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use rocketmq_boot_protocol::{
+    Clock,
+    message::{
+        id::UniqueKeys,
+        property as keys,
+        record::{Draft, Record},
+    },
+    topic,
+};
+use rocketmq_boot_store::{Append, Store};
+use tokio::runtime::Handle;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    clients::Clients,
+    config::{FlushDisk, Settings},
+    counters::Counters,
+    error::StartError,
+    groups::Groups,
+    hold::HeldPulls,
+    locks::QueueLocks,
+    offsets::Offsets,
+    properties::{Marks, replace},
+    reject::Reject,
+    schedule::Schedule,
+    send::outcome_of,
+    topics::{Topic, Topics},
+};
+
+/// How long a background task that panicked rests before it is started again.
+const REST: Duration = Duration::from_secs(1);
+
+/// Everything that a broker is made of, without its sockets.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    pub(crate) store: Store,
+    pub(crate) topics: Topics,
+    pub(crate) groups: Groups,
+    pub(crate) offsets: Offsets,
+    pub(crate) clients: Clients,
+    pub(crate) locks: QueueLocks,
+    pub(crate) schedule: Schedule,
+    pub(crate) held: HeldPulls,
+    pub(crate) counters: Counters,
+    pub(crate) unique_keys: UniqueKeys,
+    /// The properties that every message gets.
+    pub(crate) stamp: String,
+    /// Cancelled when the broker stops.
+    pub(crate) stopping: CancellationToken,
+    /// The background tasks.
+    pub(crate) tasks: TaskTracker,
+    /// Known once the sockets are bound.
+    bound: OnceLock<Bound>,
+}
+
+#[derive(Debug)]
+struct Bound {
+    advertised: SocketAddr,
+    control: Handle,
+}
+
+/// A message that the broker itself makes from one that is stored.
+#[derive(Debug)]
+pub(crate) struct Own<'a> {
+    pub(crate) properties: &'a str,
+    pub(crate) reconsume_times: i32,
+    /// The delay level, 0 for none.
+    pub(crate) level: usize,
+    pub(crate) record: &'a Record<'a>,
+}
+
+impl State {
+    pub(crate) fn load(settings: Settings, store: Store, clock: Clock) -> Result<Arc<Self>, StartError> {
+        let local = std::net::IpAddr::from(std::net::Ipv4Addr::LOCALHOST);
+        let advertised = settings.advertised_ip.unwrap_or(local);
+        Ok(Arc::new(Self {
+            topics: Topics::load(&store, &settings, &clock)?,
+            groups: Groups::load(&store, &settings, &clock)?,
+            offsets: Offsets::load(&store)?,
+            clients: Clients::new(clock.clone()),
+            locks: QueueLocks::new(clock.clone()),
+            schedule: Schedule::load(&store, settings.delay_levels.clone(), &clock)?,
+            held: HeldPulls::new(store.clone()),
+            counters: Counters::default(),
+            unique_keys: UniqueKeys::new(advertised, std::process::id()),
+            stamp: stamp(&settings),
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            bound: OnceLock::new(),
+            settings,
+            clock,
+            store,
+        }))
+    }
+
+    /// Tells the state where it can be reached. Requests that are faster than this wait for it.
+    pub(crate) fn bind(&self, advertised: SocketAddr, control: Handle) {
+        // Set once, by the start; a second call would change nothing.
+        let _ = self.bound.set(Bound { advertised, control });
+    }
+
+    /// The address that clients are told.
+    pub(crate) fn store_host(&self) -> SocketAddr {
+        self.bound.wait().advertised
+    }
+
+    /// Refuses sends while the broker stops.
+    pub(crate) fn check_running(&self) -> Result<(), Reject> {
+        if self.stopping.is_cancelled() { Err(Reject::stopping()) } else { Ok(()) }
+    }
+
+    /// Refuses pulls while the broker's permission forbids reading.
+    pub(crate) fn check_readable(&self) -> Result<(), Reject> {
+        if self.settings.permission & topic::PERM_READ != 0 {
+            return Ok(());
+        }
+        Err(Reject::broker_forbids(&self.settings.broker_name, "pulling"))
+    }
+
+    /// Stores a message of the broker's own making and wakes who waits for it.
+    pub(crate) fn append_own(
+        self: &Arc<Self>,
+        target: &Arc<Topic>,
+        queue_id: i32,
+        own: &Own<'_>,
+    ) -> Result<(), Reject> {
+        let level = own.level.min(self.schedule.max_level());
+        let tags_code = Marks::of(own.properties).tags_code();
+        if level == 0 {
+            return self.append_as(target, queue_id, own.properties, tags_code, own);
+        }
+        let schedule = self
+            .topics
+            .find(topic::SCHEDULE_TOPIC)
+            .ok_or_else(|| Reject::topic_not_exist(topic::SCHEDULE_TOPIC))?;
+        let properties = replace(
+            own.properties,
+            &[
+                (keys::DELAY, Some(&level.to_string())),
+                (keys::REAL_TOPIC, Some(target.name())),
+                (keys::REAL_QID, Some(&queue_id.to_string())),
+            ],
+        );
+        let due = self.schedule.due(level, self.clock.now_ms());
+        self.append_as(&schedule, i32::try_from(level - 1).unwrap_or(0), &properties, due, own)?;
+        self.schedule.added.notify_one();
+        Ok(())
+    }
+
+    fn append_as(
+        self: &Arc<Self>,
+        topic: &Arc<Topic>,
+        queue_id: i32,
+        properties: &str,
+        tags_code: i64,
+        own: &Own<'_>,
+    ) -> Result<(), Reject> {
+        let queue = self.topics.queue(topic, queue_id);
+        let record = own.record;
+        let mut appends = [Append {
+            queue: &queue.stored,
+            draft: Draft {
+                queue_id,
+                flag: record.flag,
+                sys_flag: record.sys_flag,
+                born_timestamp: record.born_timestamp,
+                born_host: record.born_host,
+                store_host: self.store_host(),
+                reconsume_times: own.reconsume_times,
+                prepared_transaction_offset: 0,
+                body: record.body,
+                topic: topic.name().as_bytes(),
+                properties: properties.as_bytes(),
+                more_properties: &[],
+            },
+            tags_code,
+            joined: false,
+            outcome: None,
+        }];
+        self.store.append(&mut appends);
+        let [append] = appends;
+        let appended = outcome_of(append.outcome)?;
+        match self.settings.flush {
+            FlushDisk::Async => self.wake(&queue),
+            FlushDisk::Sync => {
+                let (state, queue) = (Arc::clone(self), Arc::clone(&queue));
+                self.store.when_flushed(appended.end(), Box::new(move |_| state.wake(&queue)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs work that may block, away from the shards.
+    pub(crate) fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
+        self.tasks.spawn_blocking_on(work, &self.bound.wait().control);
+    }
+
+    /// Runs a background task until the broker stops. One that panics is started again, and says so.
+    pub(crate) fn keep<F>(
+        self: &Arc<Self>,
+        name: &'static str,
+        task: impl Fn(Arc<Self>) -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let state = Arc::clone(self);
+        let control = self.bound.wait().control.clone();
+        let supervisor = async move {
+            while let Err(error) = tokio::spawn(task(Arc::clone(&state))).await {
+                if state.stopping.is_cancelled() {
+                    return;
+                }
+                tracing::error!(task = name, %error, "a background task failed and is started again");
+                tokio::time::sleep(REST).await;
+            }
+        };
+        self.tasks.spawn_on(supervisor, &control);
+    }
+
+    /// Writes what changed in the tables that are not saved with each change.
+    pub(crate) fn save(&self) {
+        if let Err(error) = self.offsets.save(self.clock.now_ms()) {
+            tracing::error!(%error, "consumer offsets could not be saved");
+        }
+        if let Err(error) = self.schedule.save() {
+            tracing::error!(%error, "the progress of delay levels could not be saved");
+        }
+    }
+}
+
+fn stamp(settings: &Settings) -> String {
+    let trace_on = settings.trace_on.to_string();
+    let pairs = [
+        (keys::MSG_REGION, settings.region.as_str()),
+        (keys::TRACE_ON, trace_on.as_str()),
+        (keys::CLUSTER, settings.cluster_name.as_str()),
+    ];
+    pairs.iter().map(|(key, value)| format!("{key}\u{1}{value}\u{2}")).collect()
+}
