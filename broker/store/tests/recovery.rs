@@ -298,6 +298,9 @@ fn a_log_that_begins_past_zero_keeps_its_positions_and_offsets() {
     );
 }
 
+/// The file that an error must name, and what is done to the disk.
+type Damage<'a> = (&'a str, &'a dyn Fn(&SimDisk));
+
 #[test]
 fn files_that_cannot_be_used_are_named_and_left_alone() {
     let disk = SimDisk::new();
@@ -307,7 +310,7 @@ fn files_that_cannot_be_used_are_named_and_left_alone() {
     drop(store);
     let second = "commitlog/00000000000000004096";
     let queue = "consumequeue/t/1/00000000000000000000";
-    let cases: [(&str, &dyn Fn(&SimDisk)); 7] = [
+    let cases: [Damage<'_>; 7] = [
         (LOG, &|disk| disk.put(&path(LOG), &disk.content(&path(LOG)).unwrap()[..1000])),
         (LOG, &|disk| disk.put(&path(LOG), &[0; 8192])),
         (second, &|disk| disk.remove(&path(second)).unwrap()),
