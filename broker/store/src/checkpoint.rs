@@ -49,24 +49,22 @@ pub(crate) struct Durable {
 
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
-    file: Arc<dyn File>,
+    /// Opened by the first save: looking at a folder must not change it.
+    file: Option<Arc<dyn File>>,
     bytes: Vec<u8>,
 }
 
 impl Checkpoint {
-    /// Opens the file or makes it; `None` for the marks when there was none.
-    pub(crate) fn open(disk: &dyn Disk, root: &Path) -> io::Result<(Self, Option<Marks>)> {
+    /// Reads the file; `None` for the marks when there is none.
+    pub(crate) fn open(disk: &Arc<dyn Disk>, root: &Path) -> io::Result<(Self, Option<Marks>)> {
         let path = root.join("checkpoint");
-        let found = read_file(disk, &path)?;
+        let found = read_file(&**disk, &path)?;
         let existed = found.as_ref().is_some_and(|bytes| !bytes.is_empty());
         let mut bytes = found.unwrap_or_default();
         bytes.resize(CHECKPOINT_BYTES, 0);
-        let file = match disk.open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => disk.create(&path)?,
-            opened => opened?,
-        };
-        let checkpoint = Self { path, file, bytes };
+        let checkpoint = Self { disk: Arc::clone(disk), path, file: None, bytes };
         let marks = existed.then(|| checkpoint.marks());
         Ok((checkpoint, marks))
     }
@@ -104,8 +102,23 @@ impl Checkpoint {
         bytes[QUEUES_DURABLE..CRC].copy_from_slice(&durable.queues.to_be_bytes());
         let crc = crc32fast::hash(&bytes[OURS]);
         bytes[CRC..CRC + 4].copy_from_slice(&crc.to_be_bytes());
-        self.file.write_at(bytes, 0)?;
-        self.file.sync()
+        let file = match &self.file {
+            Some(file) => file,
+            None => self.file.insert(open_or_create(&*self.disk, &self.path)?),
+        };
+        file.write_at(bytes, 0)?;
+        file.sync()
+    }
+}
+
+fn open_or_create(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn File>> {
+    match disk.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let file = disk.create(path)?;
+            path.parent().map_or(Ok(()), |root| disk.sync_dir(root))?;
+            Ok(file)
+        }
+        opened => opened,
     }
 }
 
@@ -117,16 +130,17 @@ mod tests {
     #[test]
     fn marks_survive_and_foreign_fields_are_kept() {
         let disk = SimDisk::new();
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
         let mut foreign = vec![0; 4096];
         foreign[..8].copy_from_slice(&7_i64.to_be_bytes());
         foreign[8..16].copy_from_slice(&5_i64.to_be_bytes());
         foreign[16..24].copy_from_slice(&9_i64.to_be_bytes());
         disk.put(Path::new("/s/checkpoint"), &foreign);
-        let (mut checkpoint, marks) = Checkpoint::open(&disk, Path::new("/s")).unwrap();
+        let (mut checkpoint, marks) = Checkpoint::open(&shared, Path::new("/s")).unwrap();
         assert_eq!(marks, Some(Marks { timestamp: 5, durable: None }));
         let durable = Durable { log: 100, queues: 50 };
         checkpoint.save(durable, 11).unwrap();
-        let (_, marks) = Checkpoint::open(&disk, Path::new("/s")).unwrap();
+        let (_, marks) = Checkpoint::open(&shared, Path::new("/s")).unwrap();
         assert_eq!(marks, Some(Marks { timestamp: 11, durable: Some(durable) }));
         let bytes = disk.content(Path::new("/s/checkpoint")).unwrap();
         assert_eq!((bytes.len(), bytes[23]), (4096, 9));
@@ -135,14 +149,15 @@ mod tests {
     #[test]
     fn a_flipped_bit_proves_nothing_durable() {
         let disk = SimDisk::new();
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
         disk.create_dirs(Path::new("/s")).unwrap();
-        let (mut checkpoint, marks) = Checkpoint::open(&disk, Path::new("/s")).unwrap();
+        let (mut checkpoint, marks) = Checkpoint::open(&shared, Path::new("/s")).unwrap();
         assert_eq!(marks, None);
         checkpoint.save(Durable { log: 1, queues: 1 }, 1).unwrap();
         let mut bytes = disk.content(Path::new("/s/checkpoint")).unwrap();
         bytes[LOG_DURABLE] ^= 1;
         disk.put(Path::new("/s/checkpoint"), &bytes);
-        let (_, marks) = Checkpoint::open(&disk, Path::new("/s")).unwrap();
+        let (_, marks) = Checkpoint::open(&shared, Path::new("/s")).unwrap();
         assert_eq!(marks.and_then(|marks| marks.durable), Some(Durable::default()));
     }
 }

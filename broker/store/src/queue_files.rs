@@ -58,14 +58,16 @@ impl QueueFiles {
         let mut found: Vec<_> =
             entries.iter().filter_map(|entry| Some((parse_file_name(&entry.name)?, entry))).collect();
         found.sort_by_key(|(start, _)| *start);
-        let last = found.len().saturating_sub(1);
-        let mut state = self.state.lock();
-        for (index, (start, entry)) in found.into_iter().enumerate() {
+        // A crash can leave a file without its length. It and those behind it hold nothing that was durable, and
+        // the recovery makes their entries again.
+        let whole = found.iter().position(|(_, entry)| entry.bytes == 0 && !entry.folder);
+        for (_, entry) in found.drain(whole.unwrap_or(found.len())..).rev() {
             let path = self.folder.join(&entry.name);
-            if index == last && entry.bytes == 0 && !entry.folder {
-                self.disk.remove(&path).map_err(OpenError::io("remove", &path))?;
-                break;
-            }
+            self.disk.remove(&path).map_err(OpenError::io("remove", &path))?;
+        }
+        let mut state = self.state.lock();
+        for (start, entry) in found {
+            let path = self.folder.join(&entry.name);
             if entry.bytes != file_bytes || start % file_bytes != 0 {
                 return Err(OpenError::Length { path, expected: file_bytes, actual: entry.bytes });
             }

@@ -85,7 +85,7 @@ pub(crate) fn recover(options: &Options, disk: &Arc<dyn Disk>) -> Result<State, 
     let names = disk.list(root).map_err(OpenError::io("list", root))?;
     let unclean = names.iter().any(|entry| entry.name == "abort");
     let path = root.join("checkpoint");
-    let (mut checkpoint, marks) = Checkpoint::open(&**disk, root).map_err(OpenError::io("open", &path))?;
+    let (mut checkpoint, marks) = Checkpoint::open(disk, root).map_err(OpenError::io("read", &path))?;
     let segments = Segments::load(Arc::clone(disk), &options.commit_log, options.commit_log_file_bytes)?;
 
     let queue_folder = root.join("consumequeue");
@@ -214,7 +214,7 @@ impl<'a> Walk<'a> {
         while let Some(segment) = self.segments.at(position) {
             match self.scanner.at(&segment, position)? {
                 Found::Blank => position = segment.end(),
-                Found::Record(record) => {
+                Found::Record(record) if position < self.durable_log || !is_torn(&record) => {
                     let older = position > self.segments.start() && !whole;
                     let (size, timestamp) = (u64::from(record.total_size), record.store_timestamp);
                     if !dispatch(self.queues, self.options, &record, self.remake, older)? {
@@ -227,7 +227,7 @@ impl<'a> Walk<'a> {
                         self.write_entries()?;
                     }
                 }
-                Found::Nothing => match self.scanner.next_sound(position)? {
+                _ => match self.scanner.next_sound(position)? {
                     Some(next) if position < self.durable_log => {
                         self.set_aside(position, next, false)?;
                         position = next;
@@ -339,6 +339,11 @@ fn dispatch(
     queues.push(&queue, 1, std::iter::once(entry));
     queue.return_offset(offset + 1);
     Ok(true)
+}
+
+/// Whether the end of a record was lost: no checksum covers what follows its body, but none of ours ends in a zero.
+fn is_torn(record: &Record<'_>) -> bool {
+    record.properties.last() == Some(&0) || record.topic.contains('\0')
 }
 
 /// Makes `offset` the next one of a queue that is at another.

@@ -241,7 +241,11 @@ impl Content {
 
 impl Disk for SimDisk {
     fn create_dirs(&self, path: &Path) -> io::Result<()> {
-        self.shared.state.lock().add_folders(Some(path));
+        let mut state = self.shared.state.lock();
+        if path.ancestors().any(|folder| state.names.contains_key(folder)) {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        state.add_folders(Some(path));
         Ok(())
     }
 

@@ -1,0 +1,156 @@
+//! What an append and a read cost, printed as nanoseconds a message.
+//!
+//! `cargo bench -p rocketmq-boot-store [-- folder]`: without a folder in a temporary one. Numbers of one run compare
+//! with each other; on a busy machine they are all too high.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints and may fail by panicking")]
+
+use std::{
+    path::Path,
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+use rocketmq_boot_protocol::{Clock, message::record::Draft};
+use rocketmq_boot_store::{Append, Flush, Heat, Options, Queue, ReadLimit, Store, disk::RealDisk};
+
+const ROUNDS: usize = 5;
+
+fn main() {
+    let given = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let temporary = tempfile::tempdir().unwrap();
+    let root = given.map_or_else(|| temporary.path().to_owned(), Into::into);
+    for body_bytes in [128, 1024] {
+        for batch in [1, 16, 64, 500] {
+            appends(&root, body_bytes, batch);
+        }
+    }
+    reads(&root);
+    for batch in [1, 16, 64, 1024] {
+        durable_appends(&root, batch);
+    }
+}
+
+fn open(root: &Path, flush: Flush) -> Store {
+    let root = root.join("store");
+    if root.exists() {
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+    let options = Options { flush, commit_log_file_bytes: 256 << 20, ..Options::new(root) };
+    Store::open(options, Clock::system(), Arc::new(RealDisk)).unwrap().0
+}
+
+fn draft<'a>(body: &'a [u8], queue_id: usize) -> Draft<'a> {
+    Draft {
+        queue_id: i32::try_from(queue_id).unwrap(),
+        flag: 0,
+        sys_flag: 0,
+        born_timestamp: 1_700_000_000_000,
+        born_host: "127.0.0.1:50000".parse().unwrap(),
+        store_host: "127.0.0.1:10911".parse().unwrap(),
+        reconsume_times: 0,
+        prepared_transaction_offset: 0,
+        body,
+        topic: b"benchmark",
+        properties: b"UNIQ_KEY\x017F0000010000000000000000000000000001\x02WAIT\x01true\x02",
+        more_properties: b"CLUSTER\x01DefaultCluster\x02",
+    }
+}
+
+fn batch<'a>(queues: &'a [Arc<Queue>], body: &'a [u8], messages: usize) -> Vec<Append<'a>> {
+    (0..messages)
+        .map(|number| {
+            let id = number % queues.len();
+            Append { queue: &queues[id], draft: draft(body, id), tags_code: 0, joined: false, outcome: None }
+        })
+        .collect()
+}
+
+/// Prints the best and the median of the rounds.
+fn report(what: &str, messages: usize, mut rounds: Vec<Duration>) {
+    rounds.sort();
+    let each = |round: &Duration| round.as_secs_f64() * 1e9 / messages as f64;
+    let (best, median) = (each(&rounds[0]), each(&rounds[rounds.len() / 2]));
+    println!("{what:<44} {best:>9.0} ns best {median:>9.0} ns median {:>12.0} a second", 1e9 / median);
+}
+
+fn appends(root: &Path, body_bytes: usize, messages: usize) {
+    let store = open(root, Flush::Async { interval: Duration::from_millis(500) });
+    let queues: Vec<_> = (0..8).map(|id| store.queue("benchmark", id)).collect();
+    let body = vec![b'x'; body_bytes];
+    let total = if body_bytes > 500 { 100_000 } else { 400_000 } / messages * messages;
+    let mut pending = batch(&queues, &body, messages);
+    let rounds = (0..ROUNDS)
+        .map(|_| {
+            let start = Instant::now();
+            for _ in 0..total / messages {
+                store.append(&mut pending);
+                assert!(matches!(pending[0].outcome, Some(Ok(_))));
+            }
+            start.elapsed()
+        })
+        .collect();
+    report(&format!("append {body_bytes} B, {messages} at a time"), total, rounds);
+}
+
+fn reads(root: &Path) {
+    let store = open(root, Flush::Async { interval: Duration::from_millis(500) });
+    let queues: Vec<_> = (0..4).map(|id| store.queue("benchmark", id)).collect();
+    let body = vec![b'x'; 128];
+    for _ in 0..1000 {
+        store.append(&mut batch(&queues, &body, 128));
+    }
+    let limit = ReadLimit { max_messages: 32, max_bytes: 256 << 10, max_scan: 1000 };
+    for (what, heat) in [("hot", Heat::HotOnly), ("any", Heat::Any)] {
+        let mut out = Vec::with_capacity(64 << 10);
+        let rounds = (0..ROUNDS)
+            .map(|_| {
+                let start = Instant::now();
+                for turn in 0..10_000_i64 {
+                    out.clear();
+                    let queue = &queues[usize::try_from(turn % 4).unwrap()];
+                    let offset = (turn * 32) % (32_000 - 32);
+                    let outcome = store.read(queue, offset, limit, &mut |_| true, &mut out, heat).unwrap();
+                    assert_eq!(outcome.count, 32);
+                }
+                start.elapsed()
+            })
+            .collect();
+        report(&format!("read of 32 from queue files ({what})"), 10_000, rounds);
+    }
+    let mut out = Vec::with_capacity(64 << 10);
+    let rounds = (0..ROUNDS)
+        .map(|_| {
+            let start = Instant::now();
+            for turn in 0..10_000_usize {
+                out.clear();
+                let outcome = store
+                    .read(&queues[turn % 4], 31_968, limit, &mut |_| true, &mut out, Heat::HotOnly)
+                    .unwrap();
+                assert_eq!(outcome.count, 32);
+            }
+            start.elapsed()
+        })
+        .collect();
+    report("read of the last 32", 10_000, rounds);
+}
+
+fn durable_appends(root: &Path, messages: usize) {
+    let store = open(root, Flush::Sync { timeout: Duration::from_secs(5) });
+    let queues: Vec<_> = (0..8).map(|id| store.queue("benchmark", id)).collect();
+    let body = vec![b'x'; 1024];
+    let mut pending = batch(&queues, &body, messages);
+    let rounds = (0..ROUNDS)
+        .map(|_| {
+            let start = Instant::now();
+            for _ in 0..200 {
+                store.append(&mut pending);
+                let (done, wait) = mpsc::channel();
+                store.when_flushed(store.appended(), Box::new(move |result| done.send(result).unwrap()));
+                wait.recv().unwrap().unwrap();
+            }
+            start.elapsed()
+        })
+        .collect();
+    report(&format!("durable append 1024 B, {messages} a sync"), 200 * messages, rounds);
+}
