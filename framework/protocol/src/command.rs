@@ -326,6 +326,29 @@ mod tests {
     }
 
     #[test]
+    fn of_json_members_that_come_twice_the_last_counts() {
+        let text = br#"{"code":1,"extFields":{"old":"1"},"code":2,"extFields":{"z":1,"a":"x","z":2,"a":null,"m":-0.5}}"#;
+        let command = json::decode(text).unwrap();
+        assert_eq!(command.code, 2);
+        assert_eq!(command.fields.iter().collect::<Vec<_>>(), [("z", "2"), ("m", "-0.5")]);
+    }
+
+    #[test]
+    fn fields_are_limited_in_both_encodings() {
+        for (count, fits) in [(256, true), (257, false)] {
+            let mut command = sample(Encoding::Json);
+            command.fields = Fields::new();
+            for at in 0..count {
+                command.fields.insert(format!("field{at}"), "value");
+            }
+            for encoding in [Encoding::Json, Encoding::Binary] {
+                command.encoding = encoding;
+                assert_eq!(decode(&command.to_bytes()).is_ok(), fits, "{count} fields in {encoding:?}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_header_is_an_error_of_its_request() {
         for text in ["", "{", "[]", "nonsense", r#"{"code":[]}"#, r#"{"extFields":{"a":{}}}"#, "\u{0}\u{0}"] {
             assert!(json::decode(text.as_bytes()).is_err(), "{text}");

@@ -77,6 +77,10 @@ impl<'de, V: Deserialize<'de>> de::Visitor<'de> for QueueMapVisitor<V> {
         f.write_str("a map with queues as keys, or pairs of queue and value")
     }
 
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(QueueMap::default())
+    }
+
     /// [`lenient`] hands an object key on as its text.
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
         let mut map = BTreeMap::new();

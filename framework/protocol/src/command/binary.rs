@@ -28,10 +28,9 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
-        let truncated = DecodeError::Truncated { what: WHAT, offset: self.at };
-        let end = self.at.checked_add(length).ok_or(truncated.clone())?;
-        let taken = self.bytes.get(self.at..end).ok_or(truncated)?;
-        self.at = end;
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let taken = rest.get(..length).ok_or(DecodeError::Truncated { what: WHAT, offset: self.at })?;
+        self.at += length;
         Ok(taken)
     }
 
