@@ -1,7 +1,7 @@
 //! A command: the request or response that a frame carries, decoded and owned.
 //!
 //! This is the general form, for everything that is not on the hot path. Both header encodings are written and
-//! read here; the tolerance for what real clients send (protocol 1.2 and 1.6) is all in [`json`] and [`binary`].
+//! read here; the tolerance for what real clients send is all in `json` and `binary`.
 
 mod binary;
 mod json;
@@ -17,7 +17,7 @@ use crate::{
     frame::{self, Encoding, Frame},
 };
 
-/// The version that we announce: 5.3.3, which every client since 4.9 knows how to treat (protocol 1.5).
+/// The version that we announce: 5.3.3, which every client since 4.9 knows how to treat.
 pub const VERSION: i32 = 479;
 
 /// Bit of [`Command::flag`] that marks a response.
@@ -99,7 +99,7 @@ pub struct Command {
     pub code: i32,
     /// The sender's language.
     pub language: Language,
-    /// The sender's version (protocol 1.5).
+    /// The sender's version: RocketMQ numbers its releases, two a release. 413 is 5.0.0, 407 is 4.9.7.
     pub version: i32,
     /// Pairs a response with its request.
     pub opaque: i32,

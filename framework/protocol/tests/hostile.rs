@@ -113,7 +113,7 @@ fn headers(command: &Command) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
     fn random_bytes_are_split_and_decoded_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200), binary: bool) {

@@ -1,9 +1,9 @@
 //! Reading bodies that are almost JSON: keys without quotes, objects as keys, and numbers that come as text.
 //!
-//! fastjson writes `{0:"a"}` and `{{"brokerName":"b","queueId":0,"topic":"t"}:{..}}` (protocol 4.1). Both become
+//! fastjson writes `{0:"a"}` and `{{"brokerName":"b","queueId":0,"topic":"t"}:{..}}`. Both become
 //! JSON here, by one pass that quotes every key that is not a string, and serde does the rest: a numeric key arrives
 //! as its digits, an object key as its text. fastjson also takes `"1"` for 1 and the other way round, and clients
-//! have come to rely on it: [`coerce`] does the same.
+//! have come to rely on it: `coerce` does the same.
 
 mod coerce;
 

@@ -206,7 +206,7 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 }
 
-/// `extFields` is always there: the Java producer reads it without asking (protocol 1.2).
+/// `extFields` is always there: the Java producer reads it without asking.
 pub(super) fn encode(command: &Command, out: &mut Vec<u8>) {
     push_number(out, b"{\"code\":", command.code);
     out.extend_from_slice(b",\"extFields\":{");
