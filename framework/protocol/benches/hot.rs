@@ -1,6 +1,7 @@
 //! Nanoseconds an operation of the hot decoders and writers: `cargo bench -p rocketmq-boot-protocol --bench hot`.
 //!
-//! Each line is the best of several rounds, which is what the code costs when nothing else runs.
+//! Each line is the best of many short rounds, which is what the code costs when nothing else runs. Words behind `--`
+//! choose the lines that hold one of them: `-- "Json send view"`.
 #![expect(clippy::print_stdout, reason = "a table is what this program is for")]
 
 use std::{
@@ -85,8 +86,13 @@ fn writers(encoding: Encoding) {
 }
 
 fn measure(name: &str, encoding: Encoding, bytes: usize, mut operation: impl FnMut() -> bool) {
-    const ROUNDS: u32 = 20;
-    const OPERATIONS: u32 = 50_000;
+    const ROUNDS: u32 = 500;
+    const OPERATIONS: u32 = 2_000;
+    let name = format!("{encoding:?} {name}");
+    let mut wanted = std::env::args().skip(1).filter(|word| !word.starts_with("--")).peekable();
+    if wanted.peek().is_some() && !wanted.any(|word| name.contains(&word)) {
+        return;
+    }
     let mut best = Duration::MAX;
     for _ in 0..ROUNDS {
         let begin = Instant::now();
@@ -96,7 +102,7 @@ fn measure(name: &str, encoding: Encoding, bytes: usize, mut operation: impl FnM
         best = best.min(begin.elapsed());
     }
     let nanoseconds = best.as_secs_f64() * 1e9 / f64::from(OPERATIONS);
-    println!("{:<44}{bytes:>10}{nanoseconds:>12.1}", format!("{encoding:?} {name}"));
+    println!("{name:<44}{bytes:>10}{nanoseconds:>12.1}");
 }
 
 fn send() -> Command {

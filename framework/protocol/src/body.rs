@@ -1,6 +1,6 @@
 //! JSON bodies, as fastjson writes them: members sorted by name, absent ones left out.
 //!
-//! Two things are not JSON (protocol 4.1): maps with numeric keys are written `{0:"a"}`, and maps keyed by queues
+//! Two things are not JSON: maps with numeric keys are written `{0:"a"}`, and maps keyed by queues
 //! write the key as an object. [`mod@lenient`] turns both into JSON before serde reads them; [`dialect`] writes them.
 
 pub mod config;

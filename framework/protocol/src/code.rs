@@ -53,7 +53,7 @@ macro_rules! codes {
 }
 
 codes! {
-    /// What a request asks for (protocol 2; RocketMQ 4.9 to 5.5).
+    /// What a request asks for (RocketMQ 4.9 to 5.5).
     RequestCode {
         SEND_MESSAGE = 10,
         PULL_MESSAGE = 11,
@@ -230,7 +230,7 @@ codes! {
 }
 
 codes! {
-    /// How a request was answered (protocol 1.11).
+    /// How a request was answered.
     ResponseCode {
         SUCCESS = 0,
         SYSTEM_ERROR = 1,
@@ -285,7 +285,7 @@ codes! {
 impl RequestCode {
     /// Undoes what the 16-bit code of the binary header does to the codes above 200 000.
     ///
-    /// No real code sits where the truncated ones land (protocol 1.3).
+    /// No real code sits where the truncated ones land.
     pub const fn from_binary(code: i16) -> Self {
         match code as i32 {
             truncated @ (3442..=3448 | 3462..=3471 | 3543) => Self(truncated + 196_608),

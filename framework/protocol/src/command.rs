@@ -1,7 +1,7 @@
 //! A command: the request or response that a frame carries, decoded and owned.
 //!
 //! This is the general form, for everything that is not on the hot path. Both header encodings are written and
-//! read here; the tolerance for what real clients send (protocol 1.2 and 1.6) is all in [`json`] and [`binary`].
+//! read here; the tolerance for what real clients send is all in `json` and `binary`.
 
 mod binary;
 mod json;
@@ -17,7 +17,7 @@ use crate::{
     frame::{self, Encoding, Frame},
 };
 
-/// The version that we announce: 5.3.3, which every client since 4.9 knows how to treat (protocol 1.5).
+/// The version that we announce: 5.3.3, which every client since 4.9 knows how to treat.
 pub const VERSION: i32 = 479;
 
 /// Bit of [`Command::flag`] that marks a response.
@@ -99,7 +99,7 @@ pub struct Command {
     pub code: i32,
     /// The sender's language.
     pub language: Language,
-    /// The sender's version (protocol 1.5).
+    /// The sender's version: RocketMQ numbers its releases, two a release. 413 is 5.0.0, 407 is 4.9.7.
     pub version: i32,
     /// Pairs a response with its request.
     pub opaque: i32,
@@ -323,6 +323,29 @@ mod tests {
         }
         let command = json::decode(br#"{"extFields":{"a":1,"b":true,"c":null}}"#).unwrap();
         assert_eq!(command.fields.iter().collect::<Vec<_>>(), [("a", "1"), ("b", "true")]);
+    }
+
+    #[test]
+    fn of_json_members_that_come_twice_the_last_counts() {
+        let text = br#"{"code":1,"extFields":{"old":"1"},"code":2,"extFields":{"z":1,"a":"x","z":2,"a":null,"m":-0.5}}"#;
+        let command = json::decode(text).unwrap();
+        assert_eq!(command.code, 2);
+        assert_eq!(command.fields.iter().collect::<Vec<_>>(), [("z", "2"), ("m", "-0.5")]);
+    }
+
+    #[test]
+    fn fields_are_limited_in_both_encodings() {
+        for (count, fits) in [(256, true), (257, false)] {
+            let mut command = sample(Encoding::Json);
+            command.fields = Fields::new();
+            for at in 0..count {
+                command.fields.insert(format!("field{at}"), "value");
+            }
+            for encoding in [Encoding::Json, Encoding::Binary] {
+                command.encoding = encoding;
+                assert_eq!(decode(&command.to_bytes()).is_ok(), fits, "{count} fields in {encoding:?}");
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The extension fields of a command, and the typed headers that are read from and written to them.
 //!
-//! On the wire every value is text. Requests of some clients bring JSON numbers and booleans (protocol 1.2), which
+//! On the wire every value is text. Requests of some clients bring JSON numbers and booleans, which
 //! arrive here as their text; responses are always written as strings, because C++ drops anything else and Go
 //! fails on it.
 

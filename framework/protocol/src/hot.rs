@@ -17,8 +17,6 @@ mod reply;
 mod send;
 mod write;
 
-use std::ops::Range;
-
 pub use offset::OffsetView;
 pub use pull::PullView;
 pub use reply::{Offsets, PullReply, SendReply, encode_failure, encode_status};
@@ -112,7 +110,7 @@ impl<'a> Value<'a> {
     fn bytes(self, scratch: &'a [u8]) -> Option<&'a [u8]> {
         match self {
             Self::Raw(bytes) => Some(bytes),
-            Self::Unescaped(start, end) => scratch.get(Range { start, end }),
+            Self::Unescaped(start, end) => scratch.get(start..end),
             Self::Null => None,
         }
     }

@@ -54,7 +54,7 @@ const NOT_SENDABLE: [&str; 7] = [
 ];
 
 /// Topics that belong to the system, whatever their cluster and broker are called.
-const SYSTEM: [&str; 9] = [
+const SYSTEM: [&str; 10] = [
     AUTO_CREATE_TOPIC,
     SCHEDULE_TOPIC,
     BENCHMARK_TOPIC,
@@ -64,6 +64,7 @@ const SYSTEM: [&str; 9] = [
     TRANS_CHECK_MAX_TIME_TOPIC,
     SELF_TEST_TOPIC,
     OFFSET_MOVED_EVENT,
+    "RMQ_SYS_ROCKSDB_OFFSET",
 ];
 
 /// A name that cannot be a topic or a group.

@@ -1,4 +1,4 @@
-//! Topic and group configuration, as sent and as kept in `config/*.json` (protocol 4.5 and 5.7).
+//! Topic and group configuration, as sent and as kept in `config/*.json`.
 
 use std::collections::BTreeMap;
 
@@ -115,6 +115,9 @@ pub struct SubscriptionGroupConfig {
     pub retry_max_times: i32,
     /// Queues of the retry topic **(default: 1)**.
     pub retry_queue_nums: i32,
+    /// What the group shall subscribe to; only kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscription_data_set: Option<serde_json::Value>,
     /// Where to read from when far behind **(default: 1)**.
     pub which_broker_when_consume_slowly: i64,
 }
@@ -135,6 +138,7 @@ impl Default for SubscriptionGroupConfig {
             notify_consumer_ids_changed_enable: true,
             retry_max_times: 16,
             retry_queue_nums: 1,
+            subscription_data_set: None,
             which_broker_when_consume_slowly: 1,
         }
     }
@@ -164,7 +168,7 @@ pub struct SubscriptionGroups {
     pub subscription_group_table: BTreeMap<String, SubscriptionGroupConfig>,
 }
 
-/// The body of a registration, uncompressed (protocol 2.7).
+/// The body of a registration, uncompressed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RegisterBrokerBody {

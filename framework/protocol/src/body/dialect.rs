@@ -1,4 +1,4 @@
-//! Writing bodies the way each kind of client needs them (protocol 4.2).
+//! Writing bodies the way each kind of client needs them.
 //!
 //! fastjson writes numeric map keys without quotes, `{0:"10.0.0.1:10911"}`, and objects as keys where a table is
 //! keyed by queues. Go cuts such maps out of the text by hand, C++ and Java read them, and Java tools since 4.9.4
@@ -33,7 +33,7 @@ impl<V> FromIterator<(i64, V)> for IdMap<V> {
 }
 
 /// A map whose keys are queues: `{{"brokerName":"b","queueId":0,"topic":"t"}:1}` to fastjson, pairs of queue and
-/// value in real JSON. [`write`] writes both, [`lenient::read`] reads both.
+/// value in real JSON. [`write()`] writes both, [`lenient::read`] reads both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueMap<V>(pub BTreeMap<QueueRef, V>);
 
@@ -50,7 +50,7 @@ impl<V> FromIterator<(QueueRef, V)> for QueueMap<V> {
 }
 
 /// Serializers have no words for an object as a key. So each entry becomes two, with booleans as keys, which no
-/// body has: `true` in front of the queue, `false` in front of the value. [`Shape`] makes one entry of them.
+/// body has: `true` in front of the queue, `false` in front of the value. `Shape` makes one entry of them.
 impl<V: Serialize> Serialize for QueueMap<V> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len() * 2))?;
@@ -75,6 +75,10 @@ impl<'de, V: Deserialize<'de>> de::Visitor<'de> for QueueMapVisitor<V> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a map with queues as keys, or pairs of queue and value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(QueueMap::default())
     }
 
     /// [`lenient`] hands an object key on as its text.

@@ -1,4 +1,4 @@
-//! Heartbeats, group members and queue locks (protocol 4.4).
+//! Heartbeats, group members and queue locks.
 
 use std::collections::BTreeSet;
 
@@ -118,9 +118,11 @@ impl SubscriptionData {
     }
 }
 
-/// Declares an enum that is written by name and read by name in any case, or by number.
+/// Declares an enum that is written by name and read by name in any case, or by Java's ordinal.
 macro_rules! wire_enum {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$item:meta])* $variant:ident = $wire:literal $(| $alias:literal)*,)+ })+) => {$(
+    ($($(#[$doc:meta])* $name:ident {
+        $($(#[$item:meta])* $variant:ident($ordinal:pat) = $wire:literal $(| $alias:literal)*,)+
+    })+) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum $name {
@@ -147,8 +149,10 @@ macro_rules! wire_enum {
 
         impl Ordinal for $name {
             fn from_ordinal(ordinal: u64) -> Option<Self> {
-                let all = [$(Self::$variant),+];
-                all.get(usize::try_from(ordinal).ok()?).copied()
+                match ordinal {
+                    $($ordinal => Some(Self::$variant),)+
+                    _ => None,
+                }
             }
         }
     )+};
@@ -162,38 +166,38 @@ wire_enum! {
     /// Who asks whom.
     ConsumeType {
         /// The application pulls.
-        Actively = "CONSUME_ACTIVELY" | "PULL",
+        Actively(0) = "CONSUME_ACTIVELY" | "PULL",
         /// The client pulls and pushes to the application.
         #[default]
-        Passively = "CONSUME_PASSIVELY" | "PUSH",
+        Passively(1) = "CONSUME_PASSIVELY" | "PUSH",
         /// The client pops.
-        Pop = "CONSUME_POP" | "POP",
+        Pop(2) = "CONSUME_POP" | "POP",
     }
 
     /// Whether members share messages or each gets all.
     MessageModel {
         /// Each gets all.
-        Broadcasting = "BROADCASTING",
+        Broadcasting(0) = "BROADCASTING",
         /// Members share.
         #[default]
-        Clustering = "CLUSTERING",
+        Clustering(1) = "CLUSTERING",
         /// Lite topics of 5.5.
-        LiteSelective = "LITE_SELECTIVE",
+        LiteSelective(2) = "LITE_SELECTIVE",
     }
 
     /// Where a group starts that has consumed nothing yet.
     ConsumeFromWhere {
         /// At the end.
         #[default]
-        LastOffset = "CONSUME_FROM_LAST_OFFSET" | "CONSUME_FROM_LAST_OFFSET_AND_FROM_MIN_WHEN_BOOT_FIRST",
+        LastOffset(0 | 1) = "CONSUME_FROM_LAST_OFFSET" | "CONSUME_FROM_LAST_OFFSET_AND_FROM_MIN_WHEN_BOOT_FIRST",
         /// Deprecated spelling of the beginning.
-        MinOffset = "CONSUME_FROM_MIN_OFFSET",
+        MinOffset(2) = "CONSUME_FROM_MIN_OFFSET",
         /// Deprecated spelling of the end.
-        MaxOffset = "CONSUME_FROM_MAX_OFFSET",
+        MaxOffset(3) = "CONSUME_FROM_MAX_OFFSET",
         /// At the beginning.
-        FirstOffset = "CONSUME_FROM_FIRST_OFFSET",
+        FirstOffset(4) = "CONSUME_FROM_FIRST_OFFSET",
         /// At a time.
-        Timestamp = "CONSUME_FROM_TIMESTAMP",
+        Timestamp(5) = "CONSUME_FROM_TIMESTAMP",
     }
 }
 
@@ -266,4 +270,46 @@ pub struct LockedQueues {
     /// The queues that the client holds now.
     #[serde(rename = "lockOKMQSet")]
     pub lock_ok_mq_set: Vec<QueueRef>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::lenient;
+
+    #[test]
+    fn enums_come_by_name_in_any_case_or_by_ordinal() {
+        let data = |text: &str| -> ConsumerData { lenient::read("consumer", text.as_bytes()).unwrap() };
+        for (value, expected) in [
+            (r#""CONSUME_FROM_FIRST_OFFSET""#, ConsumeFromWhere::FirstOffset),
+            (r#""consume_from_timestamp""#, ConsumeFromWhere::Timestamp),
+            (r#""CONSUME_FROM_LAST_OFFSET_AND_FROM_MIN_WHEN_BOOT_FIRST""#, ConsumeFromWhere::LastOffset),
+            ("1", ConsumeFromWhere::LastOffset),
+            ("4", ConsumeFromWhere::FirstOffset),
+            ("5", ConsumeFromWhere::Timestamp),
+            ("6", ConsumeFromWhere::LastOffset),
+            (r#""SOMEWHERE""#, ConsumeFromWhere::LastOffset),
+            ("null", ConsumeFromWhere::LastOffset),
+            ("[]", ConsumeFromWhere::LastOffset),
+        ] {
+            let text = format!(r#"{{"groupName":"g","consumeFromWhere":{value}}}"#);
+            assert_eq!(data(&text).consume_from_where, expected, "{value}");
+        }
+        let data = data(r#"{"messageModel":0,"consumeType":"pull"}"#);
+        assert_eq!(
+            (data.message_model, data.consume_type),
+            (MessageModel::Broadcasting, ConsumeType::Actively)
+        );
+    }
+
+    #[test]
+    fn tags_are_split_trimmed_and_hashed() {
+        let data = SubscriptionData::tags("t", " a || bb||", 7, |tag| i32::try_from(tag.len()).unwrap());
+        assert_eq!(data.tags_set, BTreeSet::from(["a".into(), "bb".into()]));
+        assert_eq!((data.code_set, data.sub_string.as_str()), (BTreeSet::from([1, 2]), "a || bb||"));
+        for all in ["", " * ", "*"] {
+            let data = SubscriptionData::tags("t", all, 7, |_| 0);
+            assert_eq!((data.tags_set.len(), data.code_set.len(), data.sub_string.as_str()), (0, 0, "*"));
+        }
+    }
 }

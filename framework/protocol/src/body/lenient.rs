@@ -1,8 +1,11 @@
-//! Reading bodies that are almost JSON: keys without quotes, and objects as keys.
+//! Reading bodies that are almost JSON: keys without quotes, objects as keys, and numbers that come as text.
 //!
-//! fastjson writes `{0:"a"}` and `{{"brokerName":"b","queueId":0,"topic":"t"}:{..}}` (protocol 4.1). Both become
+//! fastjson writes `{0:"a"}` and `{{"brokerName":"b","queueId":0,"topic":"t"}:{..}}`. Both become
 //! JSON here, by one pass that quotes every key that is not a string, and serde does the rest: a numeric key arrives
-//! as its digits, an object key as its text.
+//! as its digits, an object key as its text. fastjson also takes `"1"` for 1 and the other way round, and clients
+//! have come to rely on it: `coerce` does the same.
+
+mod coerce;
 
 use std::borrow::Cow;
 
@@ -20,7 +23,8 @@ const MAX_DEPTH: usize = 32;
 pub fn read<T: DeserializeOwned>(what: &'static str, body: &[u8]) -> Result<T, DecodeError> {
     let text = std::str::from_utf8(body).map_err(|error| DecodeError::malformed(what, error))?;
     let json = to_json(text).map_err(|why| DecodeError::malformed(what, why))?;
-    serde_json::from_str(&json).map_err(|error| DecodeError::malformed(what, error))
+    let mut deserializer = serde_json::Deserializer::from_str(&json);
+    T::deserialize(coerce::Coerced(&mut deserializer)).map_err(|error| DecodeError::malformed(what, error))
 }
 
 /// Quotes the keys that need it; text that is JSON already is handed back as it is.

@@ -1,4 +1,4 @@
-//! The body of a registration in its compact form (protocol 2.7): a zlib stream instead of JSON.
+//! The body of a registration in its compact form: a zlib stream instead of JSON.
 //!
 //! ```text
 //! i32 length | data version, JSON

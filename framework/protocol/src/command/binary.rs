@@ -20,6 +20,9 @@ use crate::{
 
 const WHAT: &str = "binary header";
 
+/// What the 16-bit length in front of a key can say.
+const MAX_KEY_BYTES: usize = 32_767;
+
 /// A checked cursor over big-endian bytes.
 struct Reader<'a> {
     bytes: &'a [u8],
@@ -28,10 +31,9 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
-        let truncated = DecodeError::Truncated { what: WHAT, offset: self.at };
-        let end = self.at.checked_add(length).ok_or(truncated.clone())?;
-        let taken = self.bytes.get(self.at..end).ok_or(truncated)?;
-        self.at = end;
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let taken = rest.get(..length).ok_or(DecodeError::Truncated { what: WHAT, offset: self.at })?;
+        self.at += length;
         Ok(taken)
     }
 
@@ -101,7 +103,7 @@ fn fields(bytes: &[u8]) -> Result<Fields, DecodeError> {
     Ok(fields)
 }
 
-/// Texts too long for their length field are cut: a key has 16 bits, the rest 32.
+/// A key too long for its length field is cut.
 pub(super) fn encode(command: &Command, out: &mut Vec<u8>) {
     let low = |number: i32| {
         let [_, _, high, low] = number.to_be_bytes();
@@ -116,7 +118,7 @@ pub(super) fn encode(command: &Command, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
     for (key, value) in command.fields.iter() {
-        let key = &key.as_bytes()[..key.len().min(32_767)];
+        let key = &key.as_bytes()[..key.floor_char_boundary(MAX_KEY_BYTES)];
         let length = i16::try_from(key.len()).unwrap_or(i16::MAX);
         out.extend_from_slice(&length.to_be_bytes());
         out.extend_from_slice(key);

@@ -1,9 +1,14 @@
 //! The JSON header: written the way fastjson writes it, read with the tolerance that real clients need.
+//!
+//! Reading goes straight from the text into the command, without a tree in between.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 
 use super::{Command, Language};
 use crate::{
@@ -15,86 +20,193 @@ use crate::{
 const WHAT: &str = "JSON header";
 
 pub(super) fn decode(header: &[u8]) -> Result<Command, DecodeError> {
-    let value: Value = serde_json::from_slice(header).map_err(|error| DecodeError::malformed(WHAT, error))?;
-    let Value::Object(members) = value else { return Err(DecodeError::malformed(WHAT, "not an object")) };
-    let mut command = Command {
-        code: 0,
-        language: Language::Other,
-        version: 0,
-        opaque: 0,
-        flag: 0,
-        remark: None,
-        fields: Fields::new(),
-        body: Bytes::new(),
-        encoding: Encoding::Json,
-    };
-    for (key, value) in members {
-        match key.as_str() {
-            "code" => command.code = integer("code", &value)?,
-            "version" => command.version = integer("version", &value)?,
-            "opaque" => command.opaque = integer("opaque", &value)?,
-            "flag" => command.flag = integer("flag", &value)?,
-            "language" => command.language = language(&value),
-            "remark" => command.remark = text(value),
-            "extFields" => command.fields = fields(value)?,
-            _ => {}
-        }
-    }
+    let text = std::str::from_utf8(header).map_err(|error| DecodeError::malformed(WHAT, error))?;
+    let Top(command) = serde_json::from_str(text).map_err(|error| DecodeError::malformed(WHAT, error))?;
     Ok(command)
 }
 
-fn integer(name: &'static str, value: &Value) -> Result<i32, DecodeError> {
-    let parsed = match value {
-        Value::Null => Some(0),
-        Value::Number(number) => number.as_i64().and_then(|number| i32::try_from(number).ok()),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    };
-    parsed.ok_or_else(|| DecodeError::wrong_type(name, "a 32-bit integer", &value.to_string()))
+/// The header's object. Members that are not known may hold anything; of one that comes twice, the last counts.
+struct Top(Command);
+
+impl<'de> Deserialize<'de> for Top {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(TopVisitor)
+    }
 }
 
-fn language(value: &Value) -> Language {
+struct TopVisitor;
+
+impl<'de> Visitor<'de> for TopVisitor {
+    type Value = Top;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Top, A::Error> {
+        let mut command = Command {
+            code: 0,
+            language: Language::Other,
+            version: 0,
+            opaque: 0,
+            flag: 0,
+            remark: None,
+            fields: Fields::new(),
+            body: Bytes::new(),
+            encoding: Encoding::Json,
+        };
+        while let Some(key) = members.next_key::<Cow<'de, str>>()? {
+            match &*key {
+                "code" => command.code = integer("code", &members.next_value()?)?,
+                "version" => command.version = integer("version", &members.next_value()?)?,
+                "opaque" => command.opaque = integer("opaque", &members.next_value()?)?,
+                "flag" => command.flag = integer("flag", &members.next_value()?)?,
+                "language" => command.language = language(&members.next_value()?),
+                "remark" => command.remark = members.next_value::<Scalar>()?.into_text(),
+                "extFields" => {
+                    command.fields =
+                        members.next_value::<Option<ExtFields>>()?.map_or_else(Fields::new, |ext| ext.0);
+                }
+                _ => {
+                    members.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(Top(command))
+    }
+}
+
+fn integer<E: de::Error>(name: &'static str, value: &Scalar) -> Result<i32, E> {
+    let parsed = match value {
+        Scalar::Null => Some(0),
+        Scalar::Integer(number) => i32::try_from(*number).ok(),
+        Scalar::Text(text) => text.trim().parse().ok(),
+        Scalar::Bool(_) | Scalar::Float(_) | Scalar::Nested => None,
+    };
+    parsed.ok_or_else(|| E::custom(format_args!("{name} is no 32-bit integer")))
+}
+
+fn language(value: &Scalar) -> Language {
     match value {
-        Value::String(name) => Language::from_name(name),
-        Value::Number(number) => number
-            .as_u64()
-            .and_then(|byte| u8::try_from(byte).ok())
-            .map_or(Language::Other, Language::from_byte),
+        Scalar::Text(name) => Language::from_name(name),
+        Scalar::Integer(number) => u8::try_from(*number).map_or(Language::Other, Language::from_byte),
         _ => Language::Other,
     }
 }
 
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(bool) => Some(bool.to_string()),
-        _ => None,
+/// The header's fields: scalars as text. A null is as good as absent, and takes back what came before.
+struct ExtFields(Fields);
+
+impl<'de> Deserialize<'de> for ExtFields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ExtFieldsVisitor)
     }
 }
 
-fn fields(value: Value) -> Result<Fields, DecodeError> {
-    let members = match value {
-        Value::Null => return Ok(Fields::new()),
-        Value::Object(members) => members,
-        _ => return Err(DecodeError::malformed(WHAT, "extFields is not an object")),
-    };
-    if members.len() > MAX_FIELDS {
-        return Err(DecodeError::TooLarge { what: "extFields", limit: MAX_FIELDS });
+struct ExtFieldsVisitor;
+
+impl<'de> Visitor<'de> for ExtFieldsVisitor {
+    type Value = ExtFields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object in extFields")
     }
-    let mut fields = Fields::new();
-    for (key, value) in members {
-        if value.is_array() || value.is_object() {
-            return Err(DecodeError::malformed(WHAT, format!("extFields.{key} is not a scalar")));
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<ExtFields, A::Error> {
+        let mut fields = Fields::new();
+        while let Some((key, value)) = members.next_entry::<String, Scalar>()? {
+            if let Scalar::Nested = value {
+                return Err(de::Error::custom(format_args!("extFields.{key} is not a scalar")));
+            }
+            match value.into_text() {
+                Some(text) => fields.insert(key, text),
+                None => drop(fields.remove(&key)),
+            }
+            if fields.len() > MAX_FIELDS {
+                return Err(de::Error::custom(format_args!("extFields has more than {MAX_FIELDS} members")));
+            }
         }
-        if let Some(value) = text(value) {
-            fields.insert(Cow::Owned(key), value);
-        }
+        Ok(ExtFields(fields))
     }
-    Ok(fields)
 }
 
-/// `extFields` is always there: the Java producer reads it without asking (protocol 1.2).
+/// Any JSON value, of which only scalars are kept.
+enum Scalar {
+    Null,
+    Bool(bool),
+    Integer(i128),
+    Float(f64),
+    Text(String),
+    Nested,
+}
+
+impl Scalar {
+    fn into_text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Integer(number) => Some(number.to_string()),
+            Self::Float(number) => serde_json::Number::from_f64(number).map(|number| number.to_string()),
+            Self::Bool(value) => Some(value.to_string()),
+            Self::Null | Self::Nested => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}
+
+struct ScalarVisitor;
+
+impl<'de> Visitor<'de> for ScalarVisitor {
+    type Value = Scalar;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Scalar, E> {
+        Ok(Scalar::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Scalar, E> {
+        Ok(Scalar::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Scalar, E> {
+        Ok(Scalar::Integer(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Scalar, E> {
+        Ok(Scalar::Integer(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Scalar, E> {
+        Ok(Scalar::Float(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Scalar, E> {
+        Ok(Scalar::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Scalar, E> {
+        Ok(Scalar::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Scalar, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Nested)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Scalar, A::Error> {
+        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Nested)
+    }
+}
+
+/// `extFields` is always there: the Java producer reads it without asking.
 pub(super) fn encode(command: &Command, out: &mut Vec<u8>) {
     push_number(out, b"{\"code\":", command.code);
     out.extend_from_slice(b",\"extFields\":{");

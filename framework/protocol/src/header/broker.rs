@@ -1,4 +1,4 @@
-//! What brokers tell name servers: codes 103, 104, 322, 904 (protocol 2.5 and 2.7).
+//! What brokers tell name servers: codes 103, 104, 322, 904.
 
 use crate::fields::headers;
 

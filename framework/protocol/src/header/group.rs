@@ -1,4 +1,4 @@
-//! Clients and groups: codes 34, 35, 38, 40, 41, 42 and 207 (protocol 2.1 and 2.4).
+//! Clients and groups: codes 34, 35, 38, 40, 41, 42 and 207.
 
 use crate::fields::headers;
 

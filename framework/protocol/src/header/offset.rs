@@ -1,4 +1,4 @@
-//! Offsets: codes 14, 15, 29, 30, 31, 32 (protocol 2.1).
+//! Offsets: codes 14, 15, 29, 30, 31, 32.
 
 use crate::fields::headers;
 

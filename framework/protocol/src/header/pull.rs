@@ -1,4 +1,4 @@
-//! Pulling: codes 11 and 361 (protocol 2.3).
+//! Pulling: codes 11 and 361.
 
 use crate::fields::headers;
 

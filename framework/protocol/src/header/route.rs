@@ -1,4 +1,4 @@
-//! Name server administration: codes 100, 101, 102, 219, 205, 224, 327 (protocol 2.5).
+//! Name server administration: codes 100, 101, 102, 219, 205, 224, 327.
 
 use crate::fields::headers;
 

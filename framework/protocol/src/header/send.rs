@@ -1,4 +1,4 @@
-//! Sending: codes 10, 310, 320, 324, 325 and the way back, 36 (protocol 2.2).
+//! Sending: codes 10, 310, 320, 324, 325 and the way back, 36.
 
 use crate::fields::headers;
 
@@ -16,13 +16,13 @@ headers! {
         default_topic_queue_nums: i32 = "defaultTopicQueueNums",
         /// The queue, or a negative number to let the broker choose.
         queue_id: i32 = "queueId",
-        /// Compression, transaction and address bits (protocol 3.2).
+        /// Bits of [`sys_flag`](crate::message::sys_flag): compression, transaction, addresses.
         sys_flag: i32 = "sysFlag",
         /// When the producer made the message, in ms since 1970.
         born_timestamp: i64 = "bornTimestamp",
         /// The application's own flag.
         flag: i32 = "flag",
-        /// Properties in their stored form (protocol 3.3).
+        /// Properties in their [stored form](crate::message::property).
         properties: Option<String> = "properties",
         /// Deliveries that have failed already.
         reconsume_times: i32 = "reconsumeTimes",

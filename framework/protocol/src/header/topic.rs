@@ -1,4 +1,4 @@
-//! Topics: codes 17, 215, 216, 202 and 351 (protocol 2.1 and 2.6).
+//! Topics: codes 17, 215, 216, 202 and 351.
 
 use crate::fields::headers;
 

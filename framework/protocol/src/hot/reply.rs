@@ -49,7 +49,7 @@ impl SendReply<'_> {
         // The Java producer reads these two without asking whether they are there.
         response.text("MSG_REGION", self.region);
         response.text("TRACE_ON", if self.trace_on { "true" } else { "false" });
-        response.plain("msgId", |out| match self.physical_offsets {
+        response.field("msgId", |out| match self.physical_offsets {
             Offsets::One(offset) => message_id(out, self.store_host, offset),
             Offsets::Batch(offsets) => {
                 for (at, offset) in offsets.iter().enumerate() {

@@ -52,11 +52,6 @@ impl<'o, 'r> Response<'o, 'r> {
         Self { out, encoding, opaque, remark, start, fields }
     }
 
-    /// A field whose value `write` appends as text that needs no escapes.
-    pub(super) fn plain(&mut self, key: &str, write: impl FnOnce(&mut Vec<u8>)) {
-        self.field(key, write);
-    }
-
     pub(super) fn number(&mut self, key: &str, value: i64) {
         self.field(key, |out| number(out, value));
     }
@@ -68,8 +63,9 @@ impl<'o, 'r> Response<'o, 'r> {
         }
     }
 
+    /// A field whose value `write` appends as text that needs no escapes.
     #[inline]
-    fn field(&mut self, key: &str, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn field(&mut self, key: &str, write: impl FnOnce(&mut Vec<u8>)) {
         match self.encoding {
             Encoding::Json => {
                 let comma: &[u8] = if self.out.len() == self.fields { b"\"" } else { b",\"" };
