@@ -135,13 +135,14 @@ impl Admin {
         self.core().search_offset(queue, timestamp).await
     }
 
-    /// How far a group has consumed a queue; `None` when it has consumed nothing of it.
+    /// How far a group has consumed a queue; `None` when it has consumed nothing of it. Brokers before 5.0 say 0
+    /// instead while they have the queue's first message in memory.
     ///
     /// # Errors
     /// As [`Admin::min_offset`].
     pub async fn committed_offset(&self, group: &str, queue: &MessageQueue) -> Result<Option<i64>, Error> {
         validate_group(group)?;
-        self.core().committed_offset(group, queue).await
+        self.core().committed_offset(group, queue, Young::IsUnknown).await
     }
 
     /// The ids of a group's consumers, as the brokers of `topic` know them. Empty when there are none.
@@ -153,6 +154,17 @@ impl Admin {
         validate_group(group)?;
         self.core().consumer_ids(group, topic).await
     }
+}
+
+/// What a broker is to say of a group that consumed nothing of a queue which still has its first message in memory.
+///
+/// Brokers before 5.0 always say [`Young::IsZero`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Young {
+    /// That it is to start at 0: nothing sent to a new topic is missed.
+    IsZero,
+    /// That it has consumed nothing.
+    IsUnknown,
 }
 
 impl Core {
@@ -202,12 +214,13 @@ impl Core {
         &self,
         group: &str,
         queue: &MessageQueue,
+        young: Young,
     ) -> Result<Option<i64>, Error> {
         let header = QueryConsumerOffset {
             consumer_group: group.to_owned(),
             topic: queue.topic.clone(),
             queue_id: queue.queue_id,
-            set_zero_if_not_found: None,
+            set_zero_if_not_found: Some(young == Young::IsZero),
         };
         let request = Command::request(RequestCode::QUERY_CONSUMER_OFFSET, &header);
         match self.offset(queue, "tell a committed offset", request).await {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::DropGuard;
 
-use crate::{Admin, ClientBuilder, Error, ProducerBuilder, core::Core};
+use crate::{Admin, ClientBuilder, Error, ProducerBuilder, PushConsumerBuilder, core::Core};
 
 /// A connection to one RocketMQ cluster.
 ///
@@ -15,13 +15,23 @@ use crate::{Admin, ClientBuilder, Error, ProducerBuilder, core::Core};
 /// # Examples
 ///
 /// ```no_run
-/// use rocketmq_boot_client::{Client, Message};
+/// use std::time::Duration;
+/// use rocketmq_boot_client::{Client, Message, MessageView, Verdict};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = Client::connect("127.0.0.1:9876");
 /// let producer = client.producer("shop").await?;
 /// producer.send(Message::new("orders", "hello").tag("placed")).await?;
 ///
+/// let consumer = client
+///     .push_consumer("billing")
+///     .subscribe("orders", "placed || billed")
+///     .start(|message: MessageView| async move {
+///         println!("{}", message.message_id);
+///         Verdict::done()
+///     })
+///     .await?;
+/// consumer.stop(Duration::from_secs(10)).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -79,6 +89,12 @@ impl Client {
     #[doc(alias = "DefaultMQProducer")]
     pub fn producer(&self, group: impl Into<String>) -> ProducerBuilder {
         ProducerBuilder::new(self.clone(), group.into())
+    }
+
+    /// Describes a push consumer of a group; [`PushConsumerBuilder::start`] starts it.
+    #[doc(alias = "DefaultMQPushConsumer")]
+    pub fn push_consumer(&self, group: impl Into<String>) -> PushConsumerBuilder {
+        PushConsumerBuilder::new(self.clone(), group.into())
     }
 
     /// Questions about the cluster, and the few changes that applications make to it.

@@ -24,7 +24,6 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) options: ClientBuilder,
-    #[expect(dead_code, reason = "consumers come with the next commit")]
     pub(crate) ip: IpAddr,
     pub(crate) id: String,
     pub(crate) keys: UniqueKeys,

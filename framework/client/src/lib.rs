@@ -5,6 +5,7 @@
 //! | to | use |
 //! |---|---|
 //! | send | [`Client::producer`], then [`Producer::send`] |
+//! | consume | [`Client::push_consumer`] with a [`Handler`] that gives a [`Verdict`] |
 //! | ask the cluster | [`Client::admin`] |
 //!
 //! Names are RocketMQ's; searching this documentation for a class of the Java client finds its counterpart.
@@ -15,6 +16,7 @@
 mod admin;
 mod brokers;
 mod client;
+mod consumer;
 mod core;
 mod error;
 mod groups;
@@ -33,6 +35,7 @@ pub use rocketmq_boot_remoting::PeerOptions;
 pub use crate::{
     admin::Admin,
     client::Client,
+    consumer::{Handler, Model, PushConsumer, PushConsumerBuilder, StartFrom, StopError, Verdict},
     error::Error,
     options::ClientBuilder,
     producer::{

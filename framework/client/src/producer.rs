@@ -15,8 +15,8 @@ use rocketmq_boot_protocol::{
     topic::validate_group,
 };
 
-use self::{
-    deliver::Effort,
+pub(crate) use self::{
+    deliver::{Effort, deliver},
     outgoing::Outgoing,
     select::{Choice, Turn},
 };
