@@ -59,7 +59,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<Running, StartError> {
     let mut clusters = BTreeMap::new();
     for (name, settings) in &settings.clusters {
         let address = settings.name_server.clone().unwrap_or_else(|| name_server.clone());
-        clusters.insert(name.clone(), Arc::new(Cluster::new(name, address, settings)));
+        clusters.insert(name.clone(), Arc::new(Cluster::new(&address, settings)));
     }
     let template = Template::new(clusters);
     let mut running = Running {

@@ -36,7 +36,7 @@ pub(crate) struct ClusterSettings {
 }
 
 /// How a cluster's producer sends.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ProducerSettings {
     /// (default: `rocketmq-boot`)
     pub(crate) group: String,
