@@ -186,7 +186,12 @@ impl App {
             if known || !wanted.contains(&provided.id) {
                 continue;
             }
-            if let Some(value) = (entry.bind)(&mut Binder::new(&config, entry.prefix, &mut problems)) {
+            if let Some(value) = (entry.bind)(&mut Binder::new(
+                &config,
+                entry.prefix,
+                telling.tell(&entry.place),
+                &mut problems,
+            )) {
                 container.insert(provided.id, value);
             }
             sources.push(Source::Ready { provided, place: telling.tell(&entry.place) });
