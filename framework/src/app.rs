@@ -22,6 +22,7 @@ use crate::{
         ListenerEntry,
         plan::{Group, groups},
     },
+    place::Telling,
     report::{Problems, StartError},
 };
 
@@ -150,15 +151,16 @@ impl App {
     pub(crate) fn check(self) -> Result<Checked, StartError> {
         let mut problems = Problems::default();
         let entries = self.entries(&mut problems);
+        let telling = entries.telling();
         let prefixes: Vec<&'static PropertiesEntry> = inventory::iter::<PropertiesEntry>().collect();
         let ids = entries.listeners.iter().map(|entry| entry.spec.id.unwrap_or(entry.name).to_owned());
         let keys = Keys::new(prefixes.iter().map(|entry| (entry.prefix, entry.keys)), ids.collect());
         let config = Config::load(self.process_sources(), &keys, &mut problems);
         let settings = Settings::read(&config, &mut problems);
-        let groups = groups(&entries.listeners, &settings, &config, &mut problems);
+        let groups = groups(&entries.listeners, &settings, &config, telling, &mut problems);
         let server = bundled(&settings, &config, &mut problems);
 
-        let asking = entries.asking();
+        let asking = entries.asking(telling);
         let wanted: HashSet<TypeId> = asking
             .iter()
             .flat_map(|asking| &asking.requires.types)
@@ -184,15 +186,20 @@ impl App {
             if known || !wanted.contains(&provided.id) {
                 continue;
             }
-            if let Some(value) = (entry.bind)(&mut Binder::new(&config, entry.prefix, &mut problems)) {
+            if let Some(value) = (entry.bind)(&mut Binder::new(
+                &config,
+                entry.prefix,
+                telling.tell(&entry.place),
+                &mut problems,
+            )) {
                 container.insert(provided.id, value);
             }
-            sources.push(Source::Ready { provided, place: entry.place.to_string() });
+            sources.push(Source::Ready { provided, place: telling.tell(&entry.place) });
         }
         sources.extend(entries.components.iter().map(|entry| Source::Made(entry)));
-        let plan = Plan::make(&sources, &asking, &mut problems);
+        let plan = Plan::make(&sources, &asking, telling, &mut problems);
         problems.check()?;
-        Ok(Checked { config, settings, groups, container, plan, hooks: entries.hooks, server })
+        Ok(Checked { config, settings, groups, container, plan, hooks: entries.hooks, server, telling })
     }
 
     fn process_sources(&self) -> Sources {
@@ -252,15 +259,22 @@ struct Entries {
 }
 
 impl Entries {
-    fn asking(&self) -> Vec<Asking> {
+    /// How the places of all of them are told.
+    fn telling(&self) -> Telling {
+        let listeners = self.listeners.iter().map(|entry| entry.place);
+        let hooks = self.hooks.iter().map(|entry| entry.place);
+        Telling::of(listeners.chain(hooks).chain(self.components.iter().map(|entry| entry.place)))
+    }
+
+    fn asking(&self, telling: Telling) -> Vec<Asking> {
         let listeners = self.listeners.iter().map(|entry| Asking {
             who: format!("listener `{}`", entry.name),
-            place: entry.place.to_string(),
+            place: telling.tell(&entry.place),
             requires: Requires::of(entry.requires),
         });
         let hooks = self.hooks.iter().map(|entry| Asking {
             who: format!("start hook `{}`", entry.name),
-            place: entry.place.to_string(),
+            place: telling.tell(&entry.place),
             requires: Requires::of(entry.requires),
         });
         listeners.chain(hooks).collect()
@@ -309,6 +323,7 @@ pub(crate) struct Checked {
     pub(crate) hooks: Vec<&'static HookEntry>,
     /// Whether the bundled server is to start.
     pub(crate) server: bool,
+    pub(crate) telling: Telling,
 }
 
 impl fmt::Debug for App {

@@ -7,7 +7,29 @@ use std::{future::Future, path::Path, pin::Pin, time::Duration};
 
 use crate::{app::Checked, config::settings::ServerSettings};
 
-/// What the program's auto-configurations are; add one with `#[linkme::distributed_slice]`.
+pub use linkme;
+
+/// The program's auto-configurations.
+///
+/// A crate adds one like this; a crate that is never named in source is dropped by the linker, so that programs
+/// say `use my_starter as _;`.
+///
+/// ```
+/// use rocketmq_boot::auto::{AUTO_CONFIGURATIONS, AutoConfiguration, linkme};
+///
+/// #[linkme::distributed_slice(AUTO_CONFIGURATIONS)]
+/// #[linkme(crate = linkme)]
+/// static GREETING: AutoConfiguration = AutoConfiguration {
+///     name: "greeting",
+///     order: 0,
+///     start: |boot| {
+///         Box::pin(async move {
+///             tracing::info!(name = boot.setting("greeting.name"), "hello");
+///             Ok(None)
+///         })
+///     },
+/// };
+/// ```
 #[linkme::distributed_slice]
 pub static AUTO_CONFIGURATIONS: [AutoConfiguration];
 

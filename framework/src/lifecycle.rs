@@ -20,6 +20,7 @@ use crate::{
     context::Context,
     hook::HookEntry,
     listener::bridge::Consuming,
+    place::Telling,
     report::StartError,
     table::table,
     template::{Template, send::Cluster},
@@ -31,6 +32,7 @@ pub struct Running {
     parts: Vec<(&'static str, Box<dyn Part>)>,
     consumers: Vec<Consuming>,
     hooks: Vec<&'static HookEntry>,
+    telling: Telling,
     name_server: String,
     table: String,
     within: Duration,
@@ -46,7 +48,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<Running, StartError> {
         stop_parts(parts, checked.settings.shutdown_timeout).await;
         return Err(error);
     }
-    let Checked { config, settings, groups, container, plan, hooks, .. } = checked;
+    let Checked { config, settings, groups, container, plan, hooks, telling, .. } = checked;
     let within = settings.shutdown_timeout;
     let outside = settings.clusters.get(MAIN).and_then(|cluster| cluster.name_server.clone());
     let mut headlines: Vec<String> = parts.iter().filter_map(|(_, part)| part.headline()).collect();
@@ -59,7 +61,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<Running, StartError> {
     let mut clusters = BTreeMap::new();
     for (name, settings) in &settings.clusters {
         let address = settings.name_server.clone().unwrap_or_else(|| name_server.clone());
-        clusters.insert(name.clone(), Arc::new(Cluster::new(name, address, settings)));
+        clusters.insert(name.clone(), Arc::new(Cluster::new(&address, settings)));
     }
     let template = Template::new(clusters);
     let mut running = Running {
@@ -67,12 +69,13 @@ pub(crate) async fn launch(checked: Checked) -> Result<Running, StartError> {
         parts,
         consumers: Vec::new(),
         hooks,
+        telling,
         name_server,
         table: table(&config.profiles, &headlines, &groups),
         within,
     };
     let made = async {
-        running.cx = components(container, &plan.order, &template).await?;
+        running.cx = components(container, &plan.order, &template, telling).await?;
         for group in &groups {
             running.consumers.push(Consuming::start(group, &running.cx, &config.home).await?);
         }
@@ -108,13 +111,14 @@ async fn components(
     mut container: Container,
     order: &[&'static crate::component::ComponentEntry],
     template: &Template,
+    telling: Telling,
 ) -> Result<Context, StartError> {
     for entry in order {
         let cx = Context::new(container.clone(), template.clone());
         let made = (entry.make)(cx).await;
         let value = made.map_err(|error| {
             StartError::one(
-                entry.place.to_string(),
+                telling.tell(&entry.place),
                 format!("component `{}` was not made: {error}", entry.name),
             )
         })?;
@@ -151,7 +155,10 @@ impl Running {
     pub async fn run_hooks(&self) -> Result<(), StartError> {
         for hook in &self.hooks {
             (hook.call)(self.cx.clone()).await.map_err(|error| {
-                StartError::one(hook.place.to_string(), format!("start hook `{}` failed: {error}", hook.name))
+                StartError::one(
+                    self.telling.tell(&hook.place),
+                    format!("start hook `{}` failed: {error}", hook.name),
+                )
             })?;
         }
         Ok(())

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-pub use rocketmq_boot_protocol::message::{Message, MessageQueue, MessageView};
+pub use crate::template::send::{Message, MessageQueue, MessageView, SendError, SendReceipt, Shortfall};
 
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -32,21 +32,4 @@ impl Verdict {
     pub fn drop() -> Self {
         Self::Drop
     }
-}
-
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct SendReceipt {
-    pub message_id: String,
-    pub queue: MessageQueue,
-    pub queue_offset: i64,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
-    #[error("topic `{topic}`: no route")]
-    NoRoute { topic: String },
-    #[error("{reason}")]
-    Invalid { reason: String },
 }

@@ -19,6 +19,28 @@ impl fmt::Display for Place {
     }
 }
 
+/// How places are told: with their package once there is more than one of these.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Telling {
+    with_package: bool,
+}
+
+impl Telling {
+    /// For reports about these places.
+    pub(crate) fn of(places: impl IntoIterator<Item = Place>) -> Self {
+        let mut packages = places.into_iter().map(|place| place.package);
+        let first = packages.next();
+        Self { with_package: packages.any(|package| Some(package) != first) }
+    }
+
+    pub(crate) fn tell(self, place: &Place) -> String {
+        match self.with_package {
+            true => format!("{}/{place}", place.package),
+            false => place.to_string(),
+        }
+    }
+}
+
 /// Cuts the folder of the package off a file's name.
 ///
 /// Inside of a workspace the compiler names files from the workspace's folder: the leading parts of the file's
@@ -64,6 +86,14 @@ const fn is_suffix(file: &[u8], len: usize, folder: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_package_is_told_when_there_are_several() {
+        let here = Place { package: "shop", file: "src/lib.rs", line: 7 };
+        let there = Place { package: "audit", ..here };
+        assert_eq!(Telling::of([here, here]).tell(&here), "src/lib.rs:7");
+        assert_eq!(Telling::of([here, there]).tell(&there), "audit/src/lib.rs:7");
+    }
 
     #[test]
     fn files_are_named_from_the_folder_of_their_package() {

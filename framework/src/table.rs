@@ -65,3 +65,48 @@ fn rows(groups: &[Group]) -> Vec<[String; 8]> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{App, rocketmq_listener};
+
+    #[rocketmq_listener(topic = "orders", group = "billing", model = "clustering", tag = "placed")]
+    async fn bill() {}
+
+    #[rocketmq_listener(topic = "orders", group = "billing", tag = "billed")]
+    async fn thank() {}
+
+    #[test]
+    fn the_table_shows_each_listener_and_who_set_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let yaml = "rocketmq:\n  listeners:\n    thank: { concurrency: 8 }\n";
+        std::fs::write(folder.path().join("application.yaml"), yaml).unwrap();
+        let app = App::new().listener(thank).listener(bill).home(folder.path()).profile("dev");
+        let checked = app.arguments([""; 0]).variables([("", ""); 0]).check().unwrap();
+        let headline = "bundled server 127.0.0.1:9876 / 127.0.0.1:10911, data ./data".to_owned();
+        let table = table(&checked.config.profiles, &[headline], &checked.groups);
+        let place = bill_place();
+        let expected = format!(
+            "rocketmq-boot 0.1.0  profile dev  bundled server 127.0.0.1:9876 / 127.0.0.1:10911, data ./data\n\
+             \x20 listener  topic   tag     group    model       order       concurrency  set by\n\
+             \x20 bill      orders  placed  billing  clustering  concurrent  20           {place}\n\
+             \x20 thank     orders  billed  billing  clustering  concurrent  8            application.yaml:3\n"
+        );
+        assert_eq!(table, expected);
+    }
+
+    fn bill_place() -> String {
+        let mut entries = inventory::iter::<crate::listener::ListenerEntry>();
+        let entry = entries.find(|entry| entry.name == "bill" && entry.place.file == "src/table.rs").unwrap();
+        entry.place.to_string()
+    }
+
+    #[test]
+    fn an_application_without_listeners_has_one_line() {
+        assert_eq!(
+            table(&[], &["name server a:1".to_owned()], &[]),
+            "rocketmq-boot 0.1.0  no profile  name server a:1\n"
+        );
+    }
+}

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{ComponentEntry, Provided};
-use crate::{context::Requires, report::Problems};
+use crate::{context::Requires, place::Telling, report::Problems};
 
 /// Where a component comes from.
 pub(crate) enum Source {
@@ -24,10 +24,10 @@ impl Source {
         }
     }
 
-    fn place(&self) -> String {
+    fn place(&self, telling: Telling) -> String {
         match self {
             Self::Ready { place, .. } => place.clone(),
-            Self::Made(entry) => entry.place.to_string(),
+            Self::Made(entry) => telling.tell(&entry.place),
         }
     }
 }
@@ -47,19 +47,25 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Orders the constructors; notes what is missing, what comes from two places, and what asks for itself.
-    pub(crate) fn make(sources: &[Source], asking: &[Asking], problems: &mut Problems) -> Self {
+    pub(crate) fn make(
+        sources: &[Source],
+        asking: &[Asking],
+        telling: Telling,
+        problems: &mut Problems,
+    ) -> Self {
         let mut by_type: HashMap<TypeId, &Source> = HashMap::new();
         for source in sources {
             let provided = source.provided();
             if let Some(first) = by_type.insert(provided.id, source) {
                 by_type.insert(provided.id, first);
-                let places = [first.place(), source.place()];
+                let places = [first.place(telling), source.place(telling)];
                 let places: Vec<_> = places.into_iter().filter(|place| !place.is_empty()).collect();
                 let name = short(provided.name);
                 problems.add(places.join(" and "), format!("there are two components of the type `{name}`"));
             }
         }
-        let mut walk = Walk { by_type, problems, open: Vec::new(), done: HashSet::new(), order: Vec::new() };
+        let mut walk =
+            Walk { by_type, telling, problems, open: Vec::new(), done: HashSet::new(), order: Vec::new() };
         for asking in asking {
             for (id, name) in &asking.requires.types {
                 walk.visit(*id, name, asking);
@@ -70,7 +76,7 @@ impl Plan {
                 let provided = source.provided();
                 let asking = Asking {
                     who: format!("component `{}`", entry.name),
-                    place: entry.place.to_string(),
+                    place: telling.tell(&entry.place),
                     requires: Requires::default(),
                 };
                 walk.visit(provided.id, provided.name, &asking);
@@ -82,6 +88,7 @@ impl Plan {
 
 struct Walk<'a> {
     by_type: HashMap<TypeId, &'a Source>,
+    telling: Telling,
     problems: &'a mut Problems,
     /// The components that are being visited, from the outermost.
     open: Vec<(TypeId, &'static ComponentEntry)>,
@@ -97,7 +104,7 @@ impl Walk<'_> {
         if let Some(at) = self.open.iter().position(|(open, _)| *open == id) {
             let names = self.open[at..].iter().map(|(_, entry)| short((entry.provides)().name));
             let chain: Vec<_> = names.chain([short(name)]).collect();
-            let place = self.open[at].1.place.to_string();
+            let place = self.telling.tell(&self.open[at].1.place);
             self.problems.add(place, format!("components ask for each other: {}", chain.join(" -> ")));
             return;
         }
@@ -122,8 +129,10 @@ impl Walk<'_> {
     fn missing(&mut self, name: &str, asking: &Asking) {
         let path = self.open.iter().map(|(_, entry)| short((entry.provides)().name));
         let path: Vec<_> = std::iter::once(asking.who.clone()).chain(path).chain([short(name)]).collect();
-        let place =
-            self.open.last().map_or_else(|| asking.place.clone(), |(_, entry)| entry.place.to_string());
+        let place = self
+            .open
+            .last()
+            .map_or_else(|| asking.place.clone(), |(_, entry)| self.telling.tell(&entry.place));
         let name = short(name);
         self.problems.add(
             place,

@@ -139,6 +139,7 @@ const SERVER: &[Key] = &[
     Key::any("host"),
     Key::any("name-server-port"),
     Key::any("broker-port"),
+    Key::any("commit-log-file-size"),
 ];
 
 const CONSUMER: &[Key] = &[

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use figment::value::{Dict, Value};
+use figment::{
+    error::Kind,
+    value::{Dict, Value},
+};
 use serde::de::DeserializeOwned;
 
 use super::{Config, key::Key, setting::Setting};
@@ -64,6 +67,8 @@ pub const fn nested<T: Properties>() -> Nested<T> {
 pub struct Binder<'a> {
     config: &'a Config,
     path: Vec<String>,
+    /// Where the struct is declared, for what is written nowhere.
+    declared: String,
     problems: &'a mut Problems,
 }
 
@@ -74,8 +79,14 @@ impl std::fmt::Debug for Binder<'_> {
 }
 
 impl<'a> Binder<'a> {
-    pub(crate) fn new(config: &'a Config, prefix: &str, problems: &'a mut Problems) -> Self {
-        Self { config, path: prefix.split('.').map(str::to_owned).collect(), problems }
+    pub(crate) fn new(
+        config: &'a Config,
+        prefix: &str,
+        declared: impl Into<String>,
+        problems: &'a mut Problems,
+    ) -> Self {
+        let path = prefix.split('.').map(str::to_owned).collect();
+        Self { config, path, declared: declared.into(), problems }
     }
 
     /// A field that must be set.
@@ -86,6 +97,7 @@ impl<'a> Binder<'a> {
             Read::Absent => {
                 let prefix: Vec<&str> = self.path.iter().map(String::as_str).collect();
                 let (place, path) = (self.config.key_place(&prefix), self.path.join("."));
+                let place = if place.is_empty() { self.declared.clone() } else { place };
                 self.problems.add(place, format!("{path}.{key} is not set and has no default"));
                 None
             }
@@ -163,9 +175,17 @@ fn deserialize<T: DeserializeOwned + 'static>(value: &Value) -> Result<T, String
 }
 
 fn told<T>(read: figment::Result<T>) -> Result<T, String> {
-    read.map_err(|error| match error.path.is_empty() {
-        true => error.kind.to_string(),
-        false => format!("{} in `{}`", error.kind, error.path.join(".")),
+    read.map_err(|error| {
+        let what = match &error.kind {
+            Kind::InvalidValue(found, expected) => {
+                format!("invalid value: found {found}, expected {expected}")
+            }
+            kind => kind.to_string(),
+        };
+        match error.path.is_empty() {
+            true => what,
+            false => format!("{what} in `{}`", error.path.join(".")),
+        }
     })
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct ClusterSettings {
 }
 
 /// How a cluster's producer sends.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ProducerSettings {
     /// (default: `rocketmq-boot`)
     pub(crate) group: String,
@@ -66,6 +66,9 @@ pub(crate) struct ServerSettings {
     pub(crate) name_server_port: u16,
     /// (default: 10911)
     pub(crate) broker_port: u16,
+    /// Apache's `mappedFileSizeCommitLog`, which a broker that takes over the folder must be told too.
+    /// (default: 64 MiB)
+    pub(crate) commit_log_file_bytes: u64,
 }
 
 /// A value, and where it was set.
@@ -166,6 +169,9 @@ fn server(config: &Config, problems: &mut Problems) -> ServerSettings {
         host: config.read(&at("host"), problems).unwrap_or_else(|| "127.0.0.1".to_owned()),
         name_server_port: config.read(&at("name-server-port"), problems).unwrap_or(9876),
         broker_port: config.read(&at("broker-port"), problems).unwrap_or(10911),
+        commit_log_file_bytes: config
+            .read(&at("commit-log-file-size"), problems)
+            .map_or(64 << 20, |Size(bytes)| u64::try_from(bytes).unwrap_or(u64::MAX)),
     }
 }
 

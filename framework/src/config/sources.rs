@@ -195,14 +195,14 @@ fn named_profile(
 ) -> Option<String> {
     const SPRING: &str = "springprofilesactive";
     let set = |text: &String| !text.trim().is_empty();
-    let own = variables.get("ROCKETMQ_BOOT_PROFILES_ACTIVE").cloned().filter(set);
-    let argument = || named.iter().find(|(name, _)| plain_name(&name.replace('.', "")) == SPRING);
+    let argument = named.iter().find(|(name, _)| plain_name(&name.replace('.', "")) == SPRING);
+    let own = || variables.get("ROCKETMQ_BOOT_PROFILES_ACTIVE").cloned().filter(set);
     let spring = || variables.get("SPRING_PROFILES_ACTIVE").cloned().filter(set);
     let file = || {
         let documents = base.iter().flat_map(|(_, documents)| documents);
         documents.filter_map(|document| words_at(document, &["spring", "profiles", "active"])).next_back()
     };
-    own.or_else(|| argument().map(|(_, value)| value.clone())).or_else(spring).or_else(file)
+    argument.map(|(_, value)| value.clone()).or_else(own).or_else(spring).or_else(file)
 }
 
 fn profile_names(names: &str) -> Vec<String> {

@@ -135,6 +135,8 @@ fn the_profile_comes_from_argument_variable_or_file() {
     assert_eq!(profiles(given(&files).arguments(&["--spring.profiles.active=dotted"])), ["dotted"]);
     let own = [("ROCKETMQ_BOOT_PROFILES_ACTIVE", "own")];
     assert_eq!(profiles(given(&files).variables(&own)), ["own"]);
+    let dotted = ["--spring.profiles.active=dotted"];
+    assert_eq!(profiles(given(&files).variables(&own).arguments(&dotted)), ["dotted"]);
     assert_eq!(profiles(given(&files).variables(&own).arguments(&["--profile", "prod"])), ["prod"]);
     assert_eq!(profiles(given(&files).arguments(&["--profile=a,b"])), ["a", "b"]);
     let default: &[&str] = if cfg!(debug_assertions) { &["dev"] } else { &[] };
@@ -337,7 +339,7 @@ fn properties_are_read_leaf_by_leaf_and_all_mistakes_are_told() {
     let bind = |given: &Given| {
         let (config, ..) = given.load();
         let mut problems = Problems::default();
-        let shop = Shop::bind(&mut Binder::new(&config, "shop", &mut problems));
+        let shop = Shop::bind(&mut Binder::new(&config, "shop", "src/shop.rs:1", &mut problems));
         (shop, problems.lines())
     };
     let good = given(&[("application.yaml", "shop: { fee-cents: 30, grace: 2m, names: [a, b] }\n")]);
@@ -362,4 +364,43 @@ fn properties_are_read_leaf_by_leaf_and_all_mistakes_are_told() {
     );
     let missing = given(&[("application.yaml", "shop:\n  grace: 1s\n")]);
     assert_eq!(bind(&missing).1, ["application.yaml:1:1  shop.fee-cents is not set and has no default"]);
+    assert_eq!(bind(&given(&[])).1, ["src/shop.rs:1  shop.fee-cents is not set and has no default"]);
+}
+
+#[test]
+fn a_derived_struct_reads_its_nested_one() {
+    #[derive(crate::Properties)]
+    struct Outer {
+        #[nested]
+        inner: Inner,
+        r#type: Option<String>,
+    }
+    #[derive(crate::Properties)]
+    struct Inner {
+        #[default(3)]
+        how_many: u8,
+        wait_for: Option<Duration>,
+    }
+    let schema = Schema::new([("outer", Outer::KEYS)], Vec::new());
+    let yaml = "outer:\n  type: x\n  inner: { howMany: 300, waitFor: 2s }\n  inner.other: 1\n";
+    let bind = |text: &str| {
+        let given = given(&[("application.yaml", text)]);
+        let mut problems = Problems::default();
+        let config = Config::load(given.sources, &schema, &mut problems);
+        let outer = Outer::bind(&mut Binder::new(&config, "outer", "", &mut problems));
+        (outer, problems.lines())
+    };
+    let (outer, problems) = bind(yaml);
+    assert!(outer.is_none());
+    assert_eq!(
+        problems,
+        [
+            "application.yaml:4:3  outer.inner.other: unknown key, expected one of how-many, wait-for",
+            "application.yaml:3:21  outer.inner.how-many: invalid value: found signed int `300`, expected u8"
+        ]
+    );
+    let (outer, problems) = bind("outer: { inner: { wait-for: 2s } }\n");
+    assert_eq!(problems, [""; 0]);
+    let Outer { inner: Inner { how_many, wait_for }, r#type } = outer.unwrap();
+    assert_eq!((how_many, wait_for, r#type), (3, Some(Duration::from_secs(2)), None));
 }

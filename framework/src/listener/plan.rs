@@ -18,6 +18,7 @@ use crate::{
         key::closest,
         settings::{ListenerSettings, MAIN, Settings, Sourced},
     },
+    place::Telling,
     report::Problems,
 };
 
@@ -31,6 +32,8 @@ const MAX_ATTEMPTS: u32 = 17;
 pub(crate) struct Listener {
     pub(crate) id: String,
     pub(crate) entry: &'static ListenerEntry,
+    /// Where its function is.
+    pub(crate) place: String,
     /// What the start-up table says of where its settings are from.
     pub(crate) set_by: String,
     pub(crate) topic: String,
@@ -125,7 +128,6 @@ impl Group {
 /// A listener before its group is known to agree.
 struct Draft {
     listener: Listener,
-    place: String,
     group: String,
     cluster: String,
     model: Option<Sourced<Model>>,
@@ -138,6 +140,7 @@ pub(crate) fn groups(
     entries: &[&'static ListenerEntry],
     settings: &Settings,
     config: &Config,
+    telling: Telling,
     problems: &mut Problems,
 ) -> Vec<Group> {
     let mut drafts = Vec::new();
@@ -146,11 +149,11 @@ pub(crate) fn groups(
         let id = entry.spec.id.unwrap_or(entry.name);
         if let Some(first) = ids.insert(id, entry) {
             problems.add(
-                format!("{} and {}", first.place, entry.place),
+                format!("{} and {}", telling.tell(&first.place), telling.tell(&entry.place)),
                 format!("two listeners are called `{id}`: give one of them `id = \"..\"`"),
             );
         }
-        drafts.extend(Reading { entry, id, settings, config }.draft(problems));
+        drafts.extend(Reading { entry, id, settings, config, telling }.draft(problems));
     }
     for (id, unused) in settings.listeners.iter().filter(|(id, _)| !ids.contains_key(id.as_str())) {
         let hint = match closest(id, ids.keys().copied()) {
@@ -167,12 +170,13 @@ struct Reading<'a> {
     id: &'a str,
     settings: &'a Settings,
     config: &'a Config,
+    telling: Telling,
 }
 
 impl Reading<'_> {
     /// The listener with its settings, unless it is switched off or cannot be read.
     fn draft(&self, problems: &mut Problems) -> Option<Draft> {
-        let (spec, place) = (&self.entry.spec, self.entry.place.to_string());
+        let (spec, place) = (&self.entry.spec, self.telling.tell(&self.entry.place));
         let set = self.settings.listeners.get(self.id);
         let text = |declared: Option<&str>, set: Option<&Sourced<String>>, problems: &mut Problems| match set
         {
@@ -210,6 +214,7 @@ impl Reading<'_> {
         let listener = Listener {
             id: self.id.to_owned(),
             entry: self.entry,
+            place: place.clone(),
             set_by: set.map_or_else(|| place.clone(), |set| line_of(&set.place)),
             topic: topic.value,
             tags: tag.map_or(Tags::All, |tag| Tags::parse(&tag.value)),
@@ -225,7 +230,6 @@ impl Reading<'_> {
             model: pick(set.and_then(|set| set.model.as_ref()), spec.model, at(&place)),
             start: pick(set.and_then(|set| set.start.as_ref()), spec.start, at(&place)),
             pull_batch: pick(set.and_then(|set| set.pull_batch.as_ref()), spec.pull_batch, at(&place)),
-            place,
         })
     }
 
@@ -344,7 +348,7 @@ fn overlaps(group: &str, drafts: &[Draft], problems: &mut Problems) {
             };
             let (one, other) = (&first.listener.id, &draft.listener.id);
             problems.add(
-                format!("{} and {}", first.place, draft.place),
+                format!("{} and {}", first.listener.place, draft.listener.place),
                 format!(
                     "group `{group}` has two listeners for {which} of topic `{topic}`: `{one}` and `{other}`"
                 ),

@@ -4,8 +4,10 @@
 
 use rocketmq_boot_protocol::message::property;
 
-use super::payload::Payload;
-use crate::message::Message;
+use super::{
+    payload::Payload,
+    send::{Message, SendError},
+};
 
 /// A message under construction. The first mistake is kept, and told when it is sent.
 #[derive(Debug, Clone)]
@@ -108,9 +110,9 @@ impl Envelope {
     }
 
     /// The message, or the first mistake made on the way.
-    pub(crate) fn seal(self) -> Result<Message, String> {
+    pub(crate) fn seal(self) -> Result<Message, SendError> {
         match self.mistake {
-            Some(mistake) => Err(mistake),
+            Some(reason) => Err(SendError::Unbuilt { topic: self.message.topic, reason }),
             None => Ok(self.message),
         }
     }
@@ -143,9 +145,9 @@ mod tests {
         assert_eq!(with("FLAG", "3").unwrap().flag, 3);
         assert_eq!(with("DELAY", "4").unwrap().properties[property::DELAY], "4");
         assert_eq!(with("tenant", "acme").unwrap().properties["tenant"], "acme");
-        assert!(with("UNIQ_KEY", "x").unwrap_err().contains("belongs to RocketMQ"));
+        assert!(with("UNIQ_KEY", "x").unwrap_err().to_string().contains("belongs to RocketMQ"));
         assert!(with("FLAG", "x").is_err());
-        assert!(with("tenant", "  ").unwrap_err().contains("is empty"));
+        assert!(with("tenant", "  ").unwrap_err().to_string().contains("is empty"));
         assert!(with("tenant", "a\u{1}b").is_err());
     }
 

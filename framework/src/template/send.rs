@@ -8,36 +8,82 @@ use std::{
     time::Duration,
 };
 
+use rocketmq_boot_client::{self as client, Client, Producer};
+use tokio::sync::OnceCell;
+
 use super::envelope::Envelope;
-use crate::{
-    config::settings::ClusterSettings,
-    message::{Message, SendError, SendReceipt},
-};
+use crate::config::settings::{ClusterSettings, ProducerSettings};
+
+pub use rocketmq_boot_client::{Message, MessageQueue, MessageView, SendError, SendReceipt, Shortfall};
 
 type Target = Result<Arc<Cluster>, Arc<str>>;
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A cluster that is sent to.
+/// A cluster that is sent to: its client, and its producer once something was sent.
 pub(crate) struct Cluster {
-    name: String,
+    client: Client,
+    producer: OnceCell<Producer>,
+    settings: ProducerSettings,
 }
 
 impl Cluster {
     /// Nothing is connected before the first send.
-    pub(crate) fn new(name: &str, _name_server: String, _settings: &ClusterSettings) -> Self {
-        Self { name: name.to_owned() }
+    pub(crate) fn new(name_server: &str, settings: &ClusterSettings) -> Self {
+        let client = Client::connect(name_server);
+        Self { client, producer: OnceCell::new(), settings: settings.producer.clone() }
     }
 
-    /// Closes its connections.
-    pub(crate) async fn close(&self, _within: Duration) {}
+    /// The client, for the consumers of this cluster.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
 
-    async fn send(&self, message: Message, _options: Options) -> Result<SendReceipt, SendError> {
-        Err(SendError::NoRoute { topic: format!("{}{}", message.topic, self.name) })
+    /// Says goodbye to the brokers.
+    pub(crate) async fn close(&self, within: Duration) {
+        // What is not said in time, the brokers find out by themselves.
+        let _ = tokio::time::timeout(within, self.client.close()).await;
+    }
+
+    async fn producer(&self, topic: &str) -> Result<&Producer, SendError> {
+        let ProducerSettings {
+            group,
+            send_timeout,
+            compress_over,
+            retries,
+            retry_next_server,
+            max_message_bytes,
+        } = &self.settings;
+        let start = || async {
+            self.client
+                .producer(group)
+                .send_timeout(*send_timeout)
+                .compress_over(*compress_over)
+                .retries(*retries)
+                .retry_another_broker(*retry_next_server)
+                .max_message_bytes(*max_message_bytes)
+                .await
+        };
+        let started = self.producer.get_or_try_init(start).await;
+        started.map_err(|source| SendError::NoRoute { topic: topic.to_owned(), source })
+    }
+
+    async fn prepare(&self, message: Message, options: Options) -> Result<client::Sending, SendError> {
+        let mut sending = self.producer(&message.topic).await?.send(message);
+        if let Some(shard) = options.shard {
+            sending = sending.sharded_by(shard);
+        }
+        if let Some(timeout) = options.timeout {
+            sending = sending.timeout(timeout);
+        }
+        Ok(sending)
     }
 }
 
-fn target(target: Target) -> Result<Arc<Cluster>, SendError> {
-    target.map_err(|name| SendError::Invalid { reason: format!("there is no cluster `{name}`") })
+fn target(target: Target, topic: &str) -> Result<Arc<Cluster>, SendError> {
+    target.map_err(|name| {
+        let reason = format!("there is no cluster `{name}` under `rocketmq.clusters`");
+        SendError::Unbuilt { topic: topic.to_owned(), reason }
+    })
 }
 
 #[derive(Debug, Default)]
@@ -116,8 +162,9 @@ impl IntoFuture for Sending {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let message = self.envelope.seal().map_err(|reason| SendError::Invalid { reason })?;
-            target(self.target)?.send(message, self.options).await
+            let message = self.envelope.seal()?;
+            let cluster = target(self.target, &message.topic)?;
+            cluster.prepare(message, self.options).await?.await
         })
     }
 }
@@ -133,8 +180,9 @@ impl IntoFuture for OneWay {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let message = self.0.envelope.seal().map_err(|reason| SendError::Invalid { reason })?;
-            target(self.0.target)?.send(message, self.0.options).await.map(drop)
+            let message = self.0.envelope.seal()?;
+            let cluster = target(self.0.target, &message.topic)?;
+            cluster.prepare(message, self.0.options).await?.one_way().await
         })
     }
 }
@@ -144,7 +192,7 @@ impl IntoFuture for OneWay {
 pub struct SendingBatch {
     target: Target,
     envelopes: Vec<Envelope>,
-    timeout: Option<Duration>,
+    options: Options,
 }
 
 impl std::fmt::Debug for SendingBatch {
@@ -155,12 +203,32 @@ impl std::fmt::Debug for SendingBatch {
 
 impl SendingBatch {
     pub(super) fn new(target: Target, envelopes: Vec<Envelope>) -> Self {
-        Self { target, envelopes, timeout: None }
+        Self { target, envelopes, options: Options::default() }
+    }
+
+    /// Adds a key to each of them.
+    pub fn keys(mut self, key: impl Display) -> Self {
+        let key = key.to_string();
+        self.envelopes.iter_mut().for_each(|envelope| envelope.keys(&key));
+        self
+    }
+
+    /// Sets a property of each of them, as [`Sending::header`] does.
+    pub fn header(mut self, name: impl AsRef<str>, value: impl Display) -> Self {
+        let (name, value) = (name.as_ref(), value.to_string());
+        self.envelopes.iter_mut().for_each(|envelope| envelope.header(name, &value));
+        self
+    }
+
+    /// Sends all of them to the one queue that belongs to the key.
+    pub fn sharded_by(mut self, key: impl Display) -> Self {
+        self.options.shard = Some(key.to_string());
+        self
     }
 
     /// How long the send may take with all its retries.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.options.timeout = Some(timeout);
         self
     }
 }
@@ -171,8 +239,21 @@ impl IntoFuture for SendingBatch {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let _ = (target(self.target)?, self.timeout, self.envelopes);
-            Ok(Vec::new())
+            let messages: Vec<_> =
+                self.envelopes.into_iter().map(Envelope::seal).collect::<Result<_, _>>()?;
+            // Nothing to send is a success that needs no broker.
+            let Some(topic) = messages.first().map(|message| message.topic.clone()) else {
+                return Ok(Vec::new());
+            };
+            let cluster = target(self.target, &topic)?;
+            let mut sending = cluster.producer(&topic).await?.send_batch(messages);
+            if let Some(shard) = self.options.shard {
+                sending = sending.sharded_by(shard);
+            }
+            if let Some(timeout) = self.options.timeout {
+                sending = sending.timeout(timeout);
+            }
+            sending.await
         })
     }
 }

@@ -157,3 +157,40 @@ async fn a_switched_off_listener_conflicts_with_nobody() {
         ]
     );
 }
+
+mod settings {
+    use super::*;
+
+    #[derive(Properties, Debug)]
+    #[properties(prefix = "suite-shop")]
+    pub(super) struct Shop {
+        #[default(30)]
+        pub(super) fee_cents: u32,
+        pub(super) owner: String,
+    }
+
+    #[component]
+    pub(super) fn fee(shop: Component<Shop>) -> u32 {
+        shop.fee_cents
+    }
+}
+
+#[tokio::test]
+async fn properties_are_bound_when_something_asks_for_them_and_their_mistakes_are_told() {
+    let app = hermetic(App::new().component(settings::fee)).set("suite-shop.fee-cents", "lots");
+    assert_eq!(
+        problems(app).await,
+        [
+            "`set(\"suite-shop.fee-cents\", ..)` in code  suite-shop.fee-cents: invalid type: found string \"lots\", \
+             expected u32",
+            "`set(\"suite-shop.fee-cents\", ..)` in code  suite-shop.owner is not set and has no default",
+        ]
+    );
+    let app = hermetic(App::new().without_discovery()).set("suite-shop.fee-cent", 1);
+    assert_eq!(
+        problems(app).await,
+        [
+            "`set(\"suite-shop.fee-cent\", ..)` in code  suite-shop.fee-cent: unknown key, did you mean `fee-cents`?"
+        ]
+    );
+}

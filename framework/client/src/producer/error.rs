@@ -31,6 +31,14 @@ pub enum SendError {
         /// The topic.
         topic: String,
     },
+    /// The message could not be built: its body, its destination or one of its headers is wrong. Nothing was sent.
+    #[error("the message to `{topic}` cannot be built: {reason}")]
+    Unbuilt {
+        /// The destination.
+        topic: String,
+        /// What is wrong, and what to do instead.
+        reason: String,
+    },
     /// The properties cannot be sent, for one they hold a byte that separates properties. Nothing was sent.
     #[error("the message to `{topic}` cannot be sent: {source}")]
     Message {

@@ -1,4 +1,3 @@
-#![forbid(unsafe_code)]
 #![deny(warnings)]
 
 use rocketmq_boot::{
