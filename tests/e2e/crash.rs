@@ -12,7 +12,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rocketmq_boot_tests::cluster::{Cluster, Servers};
 use rocketmq_boot_tests::load::{Ledger, Load, Plan, Random};
@@ -66,14 +66,15 @@ fn run(servers: Servers, settings: &str) {
     for round in 0..ROUNDS {
         let wanted = Moment::of_round(round, &mut random);
         let segments = moment::segments(&cluster.store()).len();
+        let since = SystemTime::now();
         let load = Load::start(
             cluster.broker(),
             Plan { topic: TOPIC, queues: QUEUES, connections: CONNECTIONS, window: WINDOW, load: round + 1 },
         );
         let stop = Arc::new(AtomicBool::new(false));
         let committing = commit_offsets(&cluster, load.ledger(), &stop);
-        kill_at(wanted, &mut cluster, load.ledger(), &mut random);
-        let found = moment::found(&cluster.store());
+        kill_at(wanted, since, &mut cluster, load.ledger(), &mut random);
+        let found = moment::found(&cluster.store(), since);
         stop.store(true, Ordering::Relaxed);
         let ledger = load.end();
         offsets.asked_for(committing.join().expect("the committing thread does not fail"));
@@ -102,7 +103,7 @@ fn run(servers: Servers, settings: &str) {
 }
 
 /// Kills the broker once enough was stored and, when a certain moment is wanted, when it is caught in it.
-fn kill_at(wanted: Moment, cluster: &mut Cluster, ledger: &Ledger, random: &mut Random) {
+fn kill_at(wanted: Moment, since: SystemTime, cluster: &mut Cluster, ledger: &Ledger, random: &mut Random) {
     let deadline = Instant::now() + PATIENCE;
     // Enough to roll at least once whatever the moment.
     let enough = 500 + usize::try_from(random.below(1_500)).expect("a small number");
@@ -113,7 +114,7 @@ fn kill_at(wanted: Moment, cluster: &mut Cluster, ledger: &Ledger, random: &mut 
     let store = cluster.store();
     if wanted != Moment::Any {
         // Stopped, the broker can be looked at; not in the moment that is wanted, it goes on a little.
-        while !moment::stopped_in(wanted, cluster.broker_process(), &store) {
+        while !moment::stopped_in(wanted, cluster.broker_process(), &store, since) {
             if Instant::now() > deadline {
                 break;
             }

@@ -2,6 +2,8 @@
 
 mod architecture;
 mod crash;
+mod hostile;
 mod house;
 mod interop;
 mod servers;
+mod startup;

@@ -78,12 +78,22 @@ impl Cluster {
         &self.running().address
     }
 
+    /// The name server's process.
+    pub fn name_server_process(&mut self) -> &mut Process {
+        &mut self.name_server.process
+    }
+
     /// The broker's process, to be signalled.
     ///
     /// # Panics
     /// When it was stopped.
     pub fn broker_process(&mut self) -> &mut Process {
         &mut self.broker.as_mut().expect("the broker runs").process
+    }
+
+    /// The folder that both have below them all that they write.
+    pub fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// The broker's storePathRootDir.

@@ -86,6 +86,27 @@ impl Process {
         self.child.id()
     }
 
+    /// Whether it has not ended.
+    ///
+    /// # Panics
+    /// When the kernel does not know it.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be waited for").is_none()
+    }
+
+    /// How much memory it holds.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn resident_bytes(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("the process runs");
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the process is not a zombie");
+        let kilobytes = line.trim().trim_end_matches("kB").trim();
+        kilobytes.parse::<u64>().expect("the kernel writes a number") * 1024
+    }
+
     /// Ends it with SIGKILL and waits until it is gone.
     ///
     /// # Panics

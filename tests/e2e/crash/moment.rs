@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rocketmq_boot_tests::load::Random;
 use rocketmq_boot_tests::process::Process;
@@ -35,13 +35,13 @@ impl Moment {
 }
 
 /// Stops the broker with SIGSTOP; when it is not caught in the moment, it goes on.
-pub(super) fn stopped_in(wanted: Moment, broker: &mut Process, store: &Path) -> bool {
+pub(super) fn stopped_in(wanted: Moment, broker: &mut Process, store: &Path, since: SystemTime) -> bool {
     broker.signal(Signal::STOP);
     // Gone or a zombie, it will not stop any more, and its files tell the same.
     while !matches!(state(broker.id()), None | Some('T' | 'Z')) {
         thread::sleep(Duration::from_micros(10));
     }
-    if found(store).contains(&wanted) {
+    if found(store, since).contains(&wanted) {
         return true;
     }
     broker.signal(Signal::CONT);
@@ -49,12 +49,12 @@ pub(super) fn stopped_in(wanted: Moment, broker: &mut Process, store: &Path) -> 
 }
 
 /// The moments that the files tell of; a dead broker's do not change any more.
-pub(super) fn found(store: &Path) -> Vec<Moment> {
+pub(super) fn found(store: &Path, since: SystemTime) -> Vec<Moment> {
     let mut found = Vec::new();
     if between_segments(store) {
         found.push(Moment::Roll);
     }
-    if between_generations(store) {
+    if between_generations(store, since) {
         found.push(Moment::OffsetSave);
     }
     found
@@ -104,18 +104,15 @@ fn filled(segment: &Path) -> Option<Filled> {
     Some(if bytes.is_empty() { Filled::Empty } else { Filled::Closed })
 }
 
-fn between_generations(store: &Path) -> bool {
-    let names: Vec<String> = fs::read_dir(store.join("config"))
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.starts_with("consumerOffset.json"))
-        .collect();
+/// A leftover of an earlier kill is older than this life of the broker.
+fn between_generations(store: &Path, since: SystemTime) -> bool {
     let steady = ["consumerOffset.json", "consumerOffset.json.bak"];
-    let unsettled = names.iter().any(|name| !steady.contains(&name.as_str()));
-    let missing = names.iter().any(|name| name == steady[1]) && !names.iter().any(|name| name == steady[0]);
-    unsettled || missing
+    fs::read_dir(store.join("config")).into_iter().flatten().flatten().any(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let fresh =
+            entry.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|modified| modified >= since);
+        fresh && name.starts_with(steady[0]) && !steady.contains(&name.as_str())
+    })
 }
 
 /// The state letter of /proc; `None` when the process is gone.
