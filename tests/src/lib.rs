@@ -1,1 +1,12 @@
-//! Process harness for cross-process tests.
+//! What the cross-process tests stand on: real server processes, ours and Apache's, foreign clients, and a raw wire.
+//!
+//! Nothing here shares code with the product: frames and records are written and read by hand in [`wire`] and
+//! [`record`], so that a mistake in the product's codec cannot cancel itself out in its tests.
+
+pub mod cluster;
+pub mod foreign;
+pub mod port;
+pub mod process;
+pub mod record;
+pub mod route;
+pub mod wire;
