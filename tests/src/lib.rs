@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod foreign;
+pub mod load;
 pub mod port;
 pub mod process;
 pub mod record;
