@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::message::MessageQueue;
+
 /// What a client says every 30 seconds.
 #[doc(alias = "HeartbeatData")]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,7 +236,8 @@ pub struct ConsumerIds {
     pub consumer_id_list: Vec<String>,
 }
 
-/// A queue as JSON bodies name it.
+/// A queue as JSON bodies name it: members in fastjson's order, and those that are missing empty.
+/// [`MessageQueue`] is the same to programs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct QueueRef {
@@ -244,6 +247,18 @@ pub struct QueueRef {
     pub queue_id: i32,
     /// The topic.
     pub topic: String,
+}
+
+impl From<QueueRef> for MessageQueue {
+    fn from(queue: QueueRef) -> Self {
+        Self::new(queue.topic, queue.broker_name, queue.queue_id)
+    }
+}
+
+impl From<MessageQueue> for QueueRef {
+    fn from(queue: MessageQueue) -> Self {
+        Self { broker_name: queue.broker_name, queue_id: queue.queue_id, topic: queue.topic }
+    }
 }
 
 /// Locks (41) or unlocks (42) queues for one client.
@@ -300,6 +315,13 @@ mod tests {
             (data.message_model, data.consume_type),
             (MessageModel::Broadcasting, ConsumeType::Actively)
         );
+    }
+
+    #[test]
+    fn queues_of_bodies_and_of_programs_are_the_same() {
+        let queue = QueueRef { broker_name: "b".into(), queue_id: 3, topic: "t".into() };
+        assert_eq!(MessageQueue::from(queue.clone()), MessageQueue::new("t", "b", 3));
+        assert_eq!(QueueRef::from(MessageQueue::new("t", "b", 3)), queue);
     }
 
     #[test]
