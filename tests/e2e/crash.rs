@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use rocketmq_boot_tests::cluster::{Cluster, Servers};
-use rocketmq_boot_tests::load::{Ledger, Load, Plan, Random};
+use rocketmq_boot_tests::promises::{Ledger, Load, Plan, Random};
 use rocketmq_boot_tests::wire::{self, Request, Wire, code};
 
 use self::history::History;

@@ -8,6 +8,7 @@ pub mod foreign;
 pub mod load;
 pub mod port;
 pub mod process;
+pub mod promises;
 pub mod record;
 pub mod route;
 pub mod wire;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use rocketmq_boot_tests::load::{Fate, id};
+use rocketmq_boot_tests::promises::{Fate, id};
 use rocketmq_boot_tests::record::{Record, records};
 use rocketmq_boot_tests::wire::{self, Request, Wire, code};
 

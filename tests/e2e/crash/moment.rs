@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use rocketmq_boot_tests::load::Random;
+use rocketmq_boot_tests::promises::Random;
 use rocketmq_boot_tests::process::Process;
 use rustix::process::Signal;
 
