@@ -93,6 +93,12 @@ impl Wire {
         self.opaque
     }
 
+    /// [`Wire::post`] for a command that brings its own encoding.
+    pub(crate) fn post_as_it_is(&mut self, request: Command) -> i32 {
+        self.encoding = request.encoding;
+        self.post(request)
+    }
+
     /// The next command, whatever it is; `None` when the broker closed the connection.
     pub(crate) fn receive(&mut self) -> Option<Command> {
         loop {
@@ -142,11 +148,16 @@ impl Wire {
 
     /// Says that a consumer of `group` subscribes to `topic`.
     pub(crate) fn heartbeat(&mut self, client: &str, group: &str, topic: &str, tags: &str) {
+        self.heartbeat_of(client, group, SubscriptionData::tags(topic, tags, 1, java_hash));
+    }
+
+    /// [`Wire::heartbeat`] with a subscription of the caller's.
+    pub(crate) fn heartbeat_of(&mut self, client: &str, group: &str, subscription: SubscriptionData) {
         let heartbeat = Heartbeat {
             client_id: client.into(),
             consumer_data_set: vec![ConsumerData {
                 group_name: group.into(),
-                subscription_data_set: vec![SubscriptionData::tags(topic, tags, 1, java_hash)],
+                subscription_data_set: vec![subscription],
                 ..ConsumerData::default()
             }],
             ..Heartbeat::default()

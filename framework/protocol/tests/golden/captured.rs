@@ -39,9 +39,13 @@ impl Captured {
     }
 }
 
-/// All captured frames of all clients.
+/// All captured frames of all clients. The broker's tests read them too.
 pub(crate) fn all() -> Vec<Captured> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/frames");
+    let protocol = match env!("CARGO_PKG_NAME") {
+        "rocketmq-boot-protocol" => ".",
+        _ => "../framework/protocol",
+    };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(protocol).join("tests/vectors/frames");
     let mut frames = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
