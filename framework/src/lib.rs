@@ -56,8 +56,6 @@ pub mod component;
 mod config;
 mod context;
 pub mod duration;
-#[cfg(feature = "server")]
-mod embedded;
 mod hook;
 mod lifecycle;
 pub mod listener;

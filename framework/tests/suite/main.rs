@@ -2,4 +2,3 @@
 
 mod app;
 mod macros;
-mod whole;
