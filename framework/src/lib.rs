@@ -59,7 +59,6 @@ pub mod duration;
 mod hook;
 mod lifecycle;
 pub mod listener;
-mod message;
 mod table;
 pub mod template;
 
@@ -77,8 +76,11 @@ pub use crate::{
     hook::HookOutcome,
     json::Json,
     lifecycle::Running,
-    message::{Message, MessageQueue, MessageView, SendError, SendReceipt, Verdict},
+    listener::bridge::Verdict,
     program::IntoApp,
     report::{Problem, StartError},
-    template::Template,
+    template::{
+        Template,
+        send::{Message, MessageQueue, MessageView, SendError, SendReceipt, Shortfall},
+    },
 };

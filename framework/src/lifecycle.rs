@@ -48,7 +48,9 @@ pub(crate) async fn launch(checked: Checked) -> Result<Running, StartError> {
         stop_parts(parts, checked.settings.shutdown_timeout).await;
         return Err(error);
     }
-    let Checked { config, settings, groups, container, plan, hooks, telling, .. } = checked;
+    let Checked { config, settings, groups, container, plan, hooks, telling, server } = checked;
+    // A server of the application's own has offsets of its own too.
+    let server = server.then(|| config.home.join(&settings.server.data).join("client-offsets"));
     let within = settings.shutdown_timeout;
     let outside = settings.clusters.get(MAIN).and_then(|cluster| cluster.name_server.clone());
     let mut headlines: Vec<String> = parts.iter().filter_map(|(_, part)| part.headline()).collect();
@@ -77,7 +79,10 @@ pub(crate) async fn launch(checked: Checked) -> Result<Running, StartError> {
     let made = async {
         running.cx = components(container, &plan.order, &template, telling).await?;
         for group in &groups {
-            running.consumers.push(Consuming::start(group, &running.cx, &config.home).await?);
+            let offsets = server.as_deref().filter(|_| group.cluster == MAIN);
+            // The plan takes no group of a cluster that there is not.
+            let Some(cluster) = template.clusters().get(&group.cluster) else { continue };
+            running.consumers.push(Consuming::start(group, &running.cx, cluster, offsets).await?);
         }
         Ok(())
     };

@@ -2,29 +2,79 @@
 //!
 //! One of the two files that know the client.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, time::Duration};
 
-use super::{dispatch::Dispatch, plan::Group};
-use crate::{context::Context, report::StartError};
+use async_trait::async_trait;
+use rocketmq_boot_client::{self as client, Handler, MessageView, PushConsumer};
+use tracing::warn;
+
+use super::{
+    dispatch::Dispatch,
+    plan::Group,
+    spec::{Model, Start},
+};
+use crate::{context::Context, report::StartError, template::send::Cluster};
+
+pub use rocketmq_boot_client::Verdict;
 
 /// A group that is consuming.
 pub(crate) struct Consuming {
-    _dispatch: Arc<Dispatch>,
+    consumer: PushConsumer,
+    group: String,
+}
+
+#[async_trait]
+impl Handler for Dispatch {
+    async fn handle(&self, messages: Vec<MessageView>) -> Vec<Verdict> {
+        self.dispatch(messages).await
+    }
 }
 
 impl Consuming {
-    pub(crate) async fn start(group: &Group, cx: &Context, _home: &Path) -> Result<Self, StartError> {
-        let _ = (
-            group.subscriptions(),
-            group.concurrency(),
-            group.max_attempts(),
-            group.batch(),
-            group.start,
-            group.pull_batch,
-        );
-        Ok(Self { _dispatch: Arc::new(Dispatch::new(group, cx.clone())) })
+    /// Starts the consumer of a group. The offsets of a broadcasting one are kept in `offsets`, or else where the
+    /// client keeps them.
+    pub(crate) async fn start(
+        group: &Group,
+        cx: &Context,
+        cluster: &Cluster,
+        offsets: Option<&Path>,
+    ) -> Result<Self, StartError> {
+        let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let mut builder = cluster
+            .client()
+            .push_consumer(&group.name)
+            .model(match group.model {
+                Model::Clustering => client::Model::Clustering,
+                Model::Broadcasting => client::Model::Broadcasting,
+            })
+            .from(match group.start {
+                Start::Last => client::StartFrom::Last,
+                Start::First => client::StartFrom::First,
+            })
+            .concurrency(size(group.concurrency()))
+            .batch(size(group.batch()))
+            .max_attempts(group.max_attempts());
+        if let Some(pull_batch) = group.pull_batch {
+            builder = builder.pull_batch(u16::try_from(pull_batch).unwrap_or(u16::MAX));
+        }
+        for (topic, tags) in group.subscriptions() {
+            builder = builder.subscribe(topic, tags.expression());
+        }
+        if let Some(folder) = offsets {
+            builder = builder.offsets_dir(folder);
+        }
+        let started = builder.start(Dispatch::new(group, cx.clone())).await;
+        let consumer = started.map_err(|error| {
+            let places: Vec<_> = group.listeners.iter().map(|listener| listener.place.clone()).collect();
+            StartError::one(places.join(" and "), format!("group `{}` did not start: {error}", group.name))
+        })?;
+        Ok(Self { consumer, group: group.name.clone() })
     }
 
     /// Stops pulling, lets the calls under way end, commits.
-    pub(crate) async fn stop(self, _within: Duration) {}
+    pub(crate) async fn stop(self, within: Duration) {
+        if let Err(error) = self.consumer.stop(within).await {
+            warn!(group = self.group, %error, "the consumer did not stop cleanly");
+        }
+    }
 }

@@ -15,10 +15,7 @@ use super::{
     route::{Routes, topic_of},
     spec::Model,
 };
-use crate::{
-    context::Context,
-    message::{MessageView, Verdict},
-};
+use crate::{MessageView, Verdict, context::Context};
 
 /// Calls the listeners of one group.
 pub(crate) struct Dispatch {

@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 
 use super::outcome::{BatchOutcome, Outcome};
 use crate::{
+    MessageView,
     component::Component,
     context::{Context, FromApp, Requires},
     json::Json,
-    message::MessageView,
     template::Template,
 };
 

@@ -1,6 +1,6 @@
 //! What a listener returns, and what becomes of its messages then.
 
-use crate::{error::ListenerError, message::Verdict};
+use crate::{Verdict, error::ListenerError};
 
 /// What becomes of a message, and the error that led to it.
 #[derive(Debug, Clone, PartialEq)]

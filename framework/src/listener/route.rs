@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rocketmq_boot_protocol::{message::property, topic::group_of_retry};
 
 use super::plan::Listener;
-use crate::message::MessageView;
+use crate::MessageView;
 
 /// The listeners of a group by topic and tag.
 ///

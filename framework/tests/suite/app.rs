@@ -171,7 +171,7 @@ mod settings {
 
     #[component]
     pub(super) fn fee(shop: Component<Shop>) -> u32 {
-        shop.fee_cents
+        if shop.owner.is_empty() { 0 } else { shop.fee_cents }
     }
 }
 
