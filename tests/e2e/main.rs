@@ -5,5 +5,6 @@ mod crash;
 mod hostile;
 mod house;
 mod interop;
+mod own_client;
 mod servers;
 mod startup;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts real Apache RocketMQ servers from Maven artifacts, as peers of the tests and benchmarks. README.md says more.
+# Starts real Apache RocketMQ servers from Maven artifacts, as peers of the tests and benchmarks. ../README.md says more.
 #
 #   apache.sh install   VERSION                                fetch the jars once, into the cache folder
 #   apache.sh classpath VERSION                                print the class path (for javac and java)
