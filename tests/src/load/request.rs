@@ -189,7 +189,10 @@ pub fn create_topic(topic: &str, queues: i32) -> Command {
 #[derive(Debug, Clone, Copy)]
 enum Number {
     Binary,
-    Json { at: usize },
+    /// Counted from the frame's end: a pull's offset, whose length varies, stands in front of it.
+    Json {
+        from_end: usize,
+    },
 }
 
 impl Number {
@@ -199,7 +202,7 @@ impl Number {
             Encoding::Json => {
                 let key = format!("\"opaque\":{FIRST_OPAQUE}");
                 let at = find(frame, key.as_bytes()).expect("the number is in the header");
-                Self::Json { at: at + "\"opaque\":".len() }
+                Self::Json { from_end: frame.len() - at - "\"opaque\":".len() }
             }
         }
     }
@@ -209,7 +212,8 @@ impl Number {
             Self::Binary => {
                 frame[BINARY_OPAQUE_AT..BINARY_OPAQUE_AT + 4].copy_from_slice(&opaque.to_be_bytes());
             }
-            Self::Json { at } => {
+            Self::Json { from_end } => {
+                let at = frame.len() - from_end;
                 let mut rest = opaque.unsigned_abs();
                 for digit in frame[at..at + 10].iter_mut().rev() {
                     *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
