@@ -38,8 +38,10 @@ impl State {
                 }
             }
         }
-        for data in &heartbeat.producer_data_set {
-            self.clients.producer_beat(&beat, &data.group_name);
+        // Producer groups are not configured anywhere, but their names are kept: no longer than names may be.
+        let names = heartbeat.producer_data_set.iter().map(|data| &data.group_name);
+        for group in names.filter(|group| group.len() <= topic::MAX_DERIVED_TOPIC_CHARS) {
+            self.clients.producer_beat(&beat, group);
         }
         // Heartbeats without subscriptions are not understood yet, so clients are told to send whole ones.
         Ok(Command::success(request).with_header(&HeartBeatReply {
