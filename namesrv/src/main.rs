@@ -1,3 +1,7 @@
 //! The `mqnamesrv` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rocketmq_boot_namesrv::cli::main(std::env::args().skip(1))
+}
