@@ -1,7 +1,7 @@
-//! The broker, as a program that the tests of this crate can find.
+//! `mqbroker`, where the tests of this crate can find it.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::FAILURE
+    rocketmq_boot_broker::cli::main(std::env::args().skip(1))
 }

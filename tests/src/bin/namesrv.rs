@@ -1,7 +1,7 @@
-//! The name server, as a program that the tests of this crate can find.
+//! `mqnamesrv`, where the tests of this crate can find it.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::FAILURE
+    rocketmq_boot_namesrv::cli::main(std::env::args().skip(1))
 }
