@@ -4,10 +4,7 @@ use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
 use rocketmq_boot_protocol::message::MessageView;
-use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
-    time::sleep,
-};
+use tokio::{sync::mpsc, time::sleep};
 
 use super::{
     Model, Verdict,
@@ -30,22 +27,13 @@ pub(super) async fn run(shared: Arc<Shared>, mut incoming: mpsc::UnboundedReceiv
         // The semaphore is never closed.
         let Ok(call) = Arc::clone(&shared.calls).acquire_owned().await else { return };
         if !delivery.window.is_closed() {
-            spawn(&shared, call, delivery);
+            let handler = Arc::clone(&shared);
+            shared.spawn_handling(async move {
+                deliver(&handler, delivery).await;
+                drop(call);
+            });
         }
     }
-}
-
-fn spawn(shared: &Arc<Shared>, call: OwnedSemaphorePermit, delivery: Delivery) {
-    let shared = Arc::clone(shared);
-    let tasks = shared.handler_tasks.clone();
-    tasks.spawn(async move {
-        let _call = call;
-        let cut_off = shared.cut_off.clone();
-        tokio::select! {
-            () = cut_off.cancelled() => {}
-            () = deliver(&shared, delivery) => {}
-        }
-    });
 }
 
 async fn deliver(shared: &Arc<Shared>, delivery: Delivery) {
@@ -102,7 +90,7 @@ async fn act(
 fn redeliver(shared: &Arc<Shared>, window: &Arc<Window>, broker: &str, mut message: MessageView) {
     message.reconsume_times = message.reconsume_times.saturating_add(1);
     let (window, broker) = (Arc::clone(window), broker.to_owned());
-    let pause = shared.options.redeliver_after;
+    let pause = shared.options.pause_after_error;
     let deliveries = shared.deliveries.clone();
     shared.spawn_intake(async move {
         sleep(pause).await;

@@ -73,8 +73,7 @@ pub(super) struct Options {
     pub(super) persist_interval: Duration,
     pub(super) pull_hold: Duration,
     pub(super) pull_timeout: Duration,
-    pub(super) pull_pause_after_error: Duration,
-    pub(super) redeliver_after: Duration,
+    pub(super) pause_after_error: Duration,
 }
 
 /// Describes a [`PushConsumer`]; [`PushConsumerBuilder::start`] starts it.
@@ -105,8 +104,7 @@ impl PushConsumerBuilder {
             persist_interval: Duration::from_secs(5),
             pull_hold: Duration::from_secs(15),
             pull_timeout: Duration::from_secs(30),
-            pull_pause_after_error: Duration::from_secs(3),
-            redeliver_after: Duration::from_secs(5),
+            pause_after_error: Duration::from_secs(3),
         };
         Self { client, subscriptions: Vec::new(), options }
     }
@@ -220,10 +218,11 @@ impl PushConsumerBuilder {
         self
     }
 
-    /// Sets the pause after a pull that failed **(default: 3 s)**.
+    /// Sets the pause after a pull that failed, and before a failed message that no broker takes back is handled again
+    /// **(default: 3 s)**.
     #[doc(alias = "pullTimeDelayMillsWhenException")]
     pub fn pause_after_error(mut self, pause: Duration) -> Self {
-        self.options.pull_pause_after_error = pause;
+        self.options.pause_after_error = pause;
         self
     }
 

@@ -102,6 +102,17 @@ impl Shared {
         });
     }
 
+    /// Runs a task that a stop waits for, until its deadline.
+    pub(super) fn spawn_handling(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let cut_off = self.cut_off.clone();
+        self.handler_tasks.spawn(async move {
+            tokio::select! {
+                () = cut_off.cancelled() => {}
+                () = task => {}
+            }
+        });
+    }
+
     /// Commits how far every assigned queue is consumed.
     async fn commit(&self, answer: Answer) -> Result<(), Error> {
         let offsets: Vec<(MessageQueue, i64)> = {

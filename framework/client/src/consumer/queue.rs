@@ -149,7 +149,7 @@ impl Puller {
                         }
                         Err(error) => {
                             tracing::error!(queue = %self.assigned.queue, next, %error, "broker sent no messages");
-                            sleep(self.shared.options.pull_pause_after_error).await;
+                            sleep(self.shared.options.pause_after_error).await;
                         }
                     }
                 }
@@ -159,7 +159,7 @@ impl Puller {
                     window.add([], next);
                 }
                 Ok(Pulled::Moved { next: elsewhere }) if elsewhere != next => return elsewhere,
-                Ok(Pulled::Moved { .. }) => sleep(self.shared.options.pull_pause_after_error).await,
+                Ok(Pulled::Moved { .. }) => sleep(self.shared.options.pause_after_error).await,
                 Ok(Pulled::Busy) => sleep(BUSY_PAUSE).await,
                 Err(error) => self.pause_after(&error).await,
             }
@@ -195,7 +195,7 @@ impl Puller {
             // A broker that does not know the group or its subscription learns them from a heartbeat.
             self.shared.core().pulse.notify_one();
         }
-        sleep(self.shared.options.pull_pause_after_error).await;
+        sleep(self.shared.options.pause_after_error).await;
     }
 
     /// Where to start, asked for until it is answered.
@@ -206,7 +206,7 @@ impl Puller {
                 Ok(offset) => return offset,
                 Err(error) => {
                     tracing::warn!(queue = %self.assigned.queue, %error, "start is not known yet");
-                    sleep(self.shared.options.pull_pause_after_error).await;
+                    sleep(self.shared.options.pause_after_error).await;
                 }
             }
         }

@@ -158,19 +158,22 @@ fn copy(
     })
 }
 
-/// Has a message that cannot be read buried by its broker, however long that takes: the handler cannot judge it, and
-/// skipping it would lose it.
+/// Has a message that cannot be read buried by its broker, however often that has to be tried: the handler cannot
+/// judge it, and skipping it would lose it.
 pub(super) fn bury(shared: &Arc<Shared>, queue: &MessageQueue, window: &Arc<Window>, letter: Letter) {
     if shared.options.model == Model::Broadcasting {
         window.settle(letter.queue_offset);
         return;
     }
-    let (shared, window, broker) = (Arc::clone(shared), Arc::clone(window), queue.broker_name.clone());
-    let tasks = Arc::clone(&shared);
-    tasks.spawn_intake(async move {
+    let (undertaker, window, broker) = (Arc::clone(shared), Arc::clone(window), queue.broker_name.clone());
+    shared.spawn_handling(async move {
+        let shared = undertaker;
         while let Err(error) = send_back(&shared, &broker, &letter, None, LEVEL_DEAD).await {
             tracing::warn!(group = shared.options.group, %error, "message could not be buried yet");
-            sleep(shared.options.redeliver_after).await;
+            let pause = sleep(shared.options.pause_after_error);
+            if shared.intake.run_until_cancelled(pause).await.is_none() {
+                return;
+            }
         }
         window.settle(letter.queue_offset);
     });
