@@ -1,6 +1,10 @@
 //! The command line of `mqbroker`, as Apache's has it: `-c`, `-n`, `-p`, `-m`, `-h`, and `key=value` words.
 
-use std::{io::Write, process::ExitCode, time::Duration};
+use std::{
+    io::{IsTerminal, Write},
+    process::ExitCode,
+    time::Duration,
+};
 
 use rocketmq_boot_protocol::Clock;
 use tracing_subscriber::EnvFilter;
@@ -190,7 +194,8 @@ fn lines(settings: std::collections::BTreeMap<&'static str, String>) -> String {
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // A second server in one process finds the first one's log in place, which is what it wants.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _ = log.with_ansi(std::io::stderr().is_terminal()).try_init();
 }
 
 fn say(text: &str) -> ExitCode {
