@@ -4,8 +4,9 @@
 //! of the whole call are written with one positioned write (one more where a file ends), and the consume-queue
 //! entries go to memory. Nothing is visible before the write has returned.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
+use parking_lot::MutexGuard;
 use rocketmq_boot_protocol::message::record::{BLANK_BYTES, BLANK_MAGIC, Draft, patch_offsets};
 
 use crate::{
@@ -64,6 +65,16 @@ pub(crate) struct Tail {
     pub(crate) position: u64,
     pub(crate) timestamp: i64,
     pub(crate) closed: bool,
+    /// What the keeper fills with zeros right now; nothing may be written there meanwhile.
+    pub(crate) claim: Option<Range<u64>>,
+    /// How far the keeper has filled the log with zeros.
+    pub(crate) blocks_to: u64,
+}
+
+impl Tail {
+    pub(crate) fn new(segment: Arc<Segment>, position: u64, timestamp: i64) -> Self {
+        Self { segment, position, timestamp, closed: false, claim: None, blocks_to: 0 }
+    }
 }
 
 impl Store {
@@ -81,6 +92,9 @@ impl Store {
         stage(batch, inner.options.max_record_bytes, limit_bytes, &mut staged);
         inner.place(&mut inner.tail.lock(), batch, &mut staged);
         inner.return_buffer(staged);
+        if inner.flusher.is_broken() {
+            inner.flusher.release();
+        }
         inner.flusher.wake();
         inner.keeper.wake();
     }
@@ -150,7 +164,7 @@ fn staged_bytes(batch: &[Append<'_>]) -> u64 {
 
 impl Inner {
     /// Places staged messages in the log. The caller holds the append lock.
-    fn place(&self, tail: &mut Tail, batch: &mut [Append<'_>], staged: &mut [u8]) {
+    fn place(&self, tail: &mut MutexGuard<'_, Tail>, batch: &mut [Append<'_>], staged: &mut [u8]) {
         if tail.closed {
             return refuse_staged(batch, &AppendError::Closed);
         }
@@ -163,6 +177,12 @@ impl Inner {
             // Each append leaves room for the blank that ends the file.
             let room = (tail.segment.end() - tail.position).saturating_sub(to_u64(BLANK_BYTES));
             let (count, run_bytes) = fitting(rest, room);
+            let end = tail.position + run_bytes.max(to_u64(BLANK_BYTES));
+            if tail.claim.as_ref().is_some_and(|claim| claim.start < end && tail.position < claim.end) {
+                // Rare: appends have caught up with the keeper. Others may append meanwhile.
+                self.unclaimed.wait(tail);
+                continue;
+            }
             let placed = if count == 0 {
                 self.roll(tail)
             } else {
@@ -230,7 +250,8 @@ impl Inner {
         let cleared = tail.segment.file.zero(tail.position - tail.segment.start, end - tail.position);
         if let Err(error) = cleared {
             tracing::error!(%error, "cannot take back a failed write, the store is read-only from now on");
-            self.flusher.break_down();
+            // Waiters are told once the append lock is free: what they do may need it.
+            self.flusher.poison();
         }
     }
 

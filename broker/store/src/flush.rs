@@ -86,13 +86,18 @@ impl Flusher {
         self.broken.load(Ordering::Acquire)
     }
 
+    /// Turns the store read-only for good.
+    pub(crate) fn poison(&self) {
+        self.broken.store(true, Ordering::SeqCst);
+    }
+
     /// Turns the store read-only for good and tells every waiter.
     pub(crate) fn break_down(&self) {
-        self.broken.store(true, Ordering::SeqCst);
+        self.poison();
         self.release();
     }
 
-    /// Tells those who still wait after the threads have ended that nobody will flush for them.
+    /// Tells those who still wait that nobody will flush for them.
     pub(crate) fn release(&self) {
         let waiters = std::mem::take(&mut self.waiting.lock().waiters);
         for waiter in waiters {
@@ -133,7 +138,9 @@ impl Flusher {
     /// The flush thread.
     pub(crate) fn run(&self, segments: &Segments) {
         while self.wait_for_work() {
-            if let Err(error) = self.flush(segments) {
+            if self.is_broken() {
+                self.release();
+            } else if let Err(error) = self.flush(segments) {
                 tracing::error!(%error, "cannot make the commit log durable, the store is read-only from now on");
             }
         }

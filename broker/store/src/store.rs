@@ -7,7 +7,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rocketmq_boot_protocol::Clock;
 
 use crate::{
@@ -47,6 +47,8 @@ pub(crate) struct Inner {
     pub(crate) queues: Queues,
     /// The append lock.
     pub(crate) tail: Mutex<Tail>,
+    /// Told when the keeper gives up its claim on a piece of the log.
+    pub(crate) unclaimed: Condvar,
     pub(crate) flusher: Flusher,
     pub(crate) keeper: Keeper,
     pub(crate) checkpoint: Mutex<SavedCheckpoint>,
@@ -95,12 +97,8 @@ impl Store {
         let inner = Arc::new(Inner {
             flusher: Flusher::new(options.flush, found.end),
             keeper: Keeper::default(),
-            tail: Mutex::new(Tail {
-                segment,
-                position: found.end,
-                timestamp: found.timestamp,
-                closed: false,
-            }),
+            tail: Mutex::new(Tail::new(segment, found.end, found.timestamp)),
+            unclaimed: Condvar::new(),
             checkpoint: Mutex::new(SavedCheckpoint { file: found.checkpoint, durable: Durable::default() }),
             opened_at: found.end,
             segments: found.segments,

@@ -160,3 +160,24 @@ fn waiters_are_told_when_the_store_goes_away() {
     drop(store);
     assert_eq!(wait.recv().unwrap(), Err(FlushFailure::Broken));
 }
+
+#[test]
+fn appends_that_catch_up_with_what_is_written_ahead_lose_nothing() {
+    // Files that are large enough for zeros to be written ahead, and bodies that soon reach them.
+    let disk = SimDisk::new();
+    let large = Options { commit_log_file_bytes: 6 << 20, ..sync_options() };
+    let (store, _) = open_with(&disk, large.clone());
+    let queue = store.queue("t", 0);
+    let bodies: Vec<Vec<u8>> = (0..150_u8).map(|number| vec![number; 100_000]).collect();
+    for same in bodies.chunks(3) {
+        let mut batch: Vec<_> = same.iter().map(|body| message(&queue, body)).collect();
+        store.append(&mut batch);
+        assert!(batch.iter().all(|append| matches!(append.outcome, Some(Ok(_)))));
+    }
+    flush(&store);
+    assert!(read_queue(&store, &queue) == bodies);
+    let after = disk.cut_power(Cut { sectors: &mut |_, _| Sector::Lost, names_kept: false });
+    let (recovered, found) = open_with(&after, large);
+    assert!(read_queue(&recovered, &recovered.queue("t", 0)) == bodies);
+    assert_eq!((found.truncated_bytes, found.quarantined.len()), (0, 0));
+}
