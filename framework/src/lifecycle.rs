@@ -19,7 +19,7 @@ use crate::{
     config::settings::MAIN,
     context::Context,
     hook::HookEntry,
-    listener::bridge::Consuming,
+    listener::bridge::{Consuming, make_topics},
     place::Telling,
     report::StartError,
     table::table,
@@ -78,6 +78,9 @@ pub(crate) async fn launch(checked: Checked) -> Result<Running, StartError> {
     };
     let made = async {
         running.cx = components(container, &plan.order, &template, telling).await?;
+        if let (Some(_), Some(main)) = (&server, template.clusters().get(MAIN)) {
+            make_topics(main, groups.iter().filter(|group| group.cluster == MAIN)).await;
+        }
         for group in &groups {
             let offsets = server.as_deref().filter(|_| group.cluster == MAIN);
             // The plan takes no group of a cluster that there is not.
