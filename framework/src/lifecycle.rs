@@ -14,7 +14,7 @@ use tracing::{error, warn};
 
 use crate::{
     app::Checked,
-    auto::{AUTO_CONFIGURATIONS, Boot, Part},
+    auto::{Boot, Part, configurations},
     component::{Component, Container},
     config::settings::MAIN,
     context::Context,
@@ -102,10 +102,8 @@ async fn start_parts(
     checked: &Checked,
     parts: &mut Vec<(&'static str, Box<dyn Part>)>,
 ) -> Result<(), StartError> {
-    let mut configurations: Vec<_> = AUTO_CONFIGURATIONS.iter().collect();
-    configurations.sort_by_key(|configuration| (configuration.order, configuration.name));
     let boot = Boot::new(checked);
-    for configuration in configurations {
+    for configuration in configurations() {
         match (configuration.start)(&boot).await {
             Ok(part) => parts.extend(part.map(|part| (configuration.name, part))),
             Err(message) => return Err(StartError::one("", format!("{}: {message}", configuration.name))),
