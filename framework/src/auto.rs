@@ -33,6 +33,18 @@ pub use linkme;
 #[linkme::distributed_slice]
 pub static AUTO_CONFIGURATIONS: [AutoConfiguration];
 
+/// What other crates contributed and what this one brings, in the order of their start.
+pub(crate) fn configurations() -> Vec<&'static AutoConfiguration> {
+    // An element of the slice in the crate that declares it counts as unsafe code, so this one is named.
+    #[cfg(feature = "server")]
+    let own = [&crate::embedded::SERVER];
+    #[cfg(not(feature = "server"))]
+    let own = [];
+    let mut configurations: Vec<_> = AUTO_CONFIGURATIONS.iter().chain(own).collect();
+    configurations.sort_by_key(|configuration| (configuration.order, configuration.name));
+    configurations
+}
+
 /// A part that starts and stops with the application.
 #[derive(Debug, Clone, Copy)]
 pub struct AutoConfiguration {

@@ -56,6 +56,8 @@ pub mod component;
 mod config;
 mod context;
 pub mod duration;
+#[cfg(feature = "server")]
+mod embedded;
 mod hook;
 mod lifecycle;
 pub mod listener;

@@ -14,12 +14,12 @@ use tracing::{error, warn};
 
 use crate::{
     app::Checked,
-    auto::{AUTO_CONFIGURATIONS, Boot, Part},
+    auto::{Boot, Part, configurations},
     component::{Component, Container},
     config::settings::MAIN,
     context::Context,
     hook::HookEntry,
-    listener::bridge::Consuming,
+    listener::bridge::{Consuming, make_topics},
     place::Telling,
     report::StartError,
     table::table,
@@ -78,6 +78,9 @@ pub(crate) async fn launch(checked: Checked) -> Result<Running, StartError> {
     };
     let made = async {
         running.cx = components(container, &plan.order, &template, telling).await?;
+        if let (Some(_), Some(main)) = (&server, template.clusters().get(MAIN)) {
+            make_topics(main, groups.iter().filter(|group| group.cluster == MAIN)).await;
+        }
         for group in &groups {
             let offsets = server.as_deref().filter(|_| group.cluster == MAIN);
             // The plan takes no group of a cluster that there is not.
@@ -99,10 +102,8 @@ async fn start_parts(
     checked: &Checked,
     parts: &mut Vec<(&'static str, Box<dyn Part>)>,
 ) -> Result<(), StartError> {
-    let mut configurations: Vec<_> = AUTO_CONFIGURATIONS.iter().collect();
-    configurations.sort_by_key(|configuration| (configuration.order, configuration.name));
     let boot = Boot::new(checked);
-    for configuration in configurations {
+    for configuration in configurations() {
         match (configuration.start)(&boot).await {
             Ok(part) => parts.extend(part.map(|part| (configuration.name, part))),
             Err(message) => return Err(StartError::one("", format!("{}: {message}", configuration.name))),

@@ -2,11 +2,11 @@
 //!
 //! One of the two files that know the client.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use async_trait::async_trait;
 use rocketmq_boot_client::{self as client, Handler, MessageView, PushConsumer};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::{
     dispatch::Dispatch,
@@ -16,6 +16,38 @@ use super::{
 use crate::{context::Context, report::StartError, template::send::Cluster};
 
 pub use rocketmq_boot_client::Verdict;
+
+/// Queues of a topic that is made on the bundled server.
+const QUEUES: u16 = 8;
+
+/// How long a topic that was made may take to get into the routes.
+const ROUTE_WAIT: Duration = Duration::from_secs(2);
+
+/// Makes the topics that these groups listen to and that do not exist yet, so that the first message need not.
+///
+/// For the bundled server only: elsewhere topics belong to whoever runs the cluster.
+pub(crate) async fn make_topics(cluster: &Cluster, groups: impl Iterator<Item = &Group>) {
+    let admin = cluster.client().admin();
+    let topics: BTreeSet<String> = groups.flat_map(|group| group.subscriptions().into_keys()).collect();
+    for topic in topics {
+        if admin.message_queues(&topic).await.is_ok() {
+            continue;
+        }
+        if let Err(error) = admin.create_topic(&topic, QUEUES).await {
+            // Consumers wait for topics that are not there.
+            warn!(topic, %error, "the topic was not made");
+            continue;
+        }
+        let routed = async {
+            while admin.message_queues(&topic).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(ROUTE_WAIT, routed).await.is_err() {
+            debug!(topic, "the topic is not in the routes yet");
+        }
+    }
+}
 
 /// A group that is consuming.
 pub(crate) struct Consuming {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use rocketmq_boot_tests::promises::Random;
 use rocketmq_boot_tests::process::Process;
+use rocketmq_boot_tests::promises::Random;
 use rustix::process::Signal;
 
 /// Closes a segment that has no room for the next record.
