@@ -84,13 +84,20 @@ pub(crate) enum Attempt {
 pub(crate) struct HeldPulls {
     store: Store,
     deadlines: Mutex<BTreeMap<(Instant, u64), Weak<TopicQueue>>>,
+    late: Mutex<Vec<Parked>>,
     next_id: AtomicU64,
     earlier: Notify,
 }
 
 impl HeldPulls {
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, deadlines: Mutex::default(), next_id: AtomicU64::new(0), earlier: Notify::new() }
+        Self {
+            store,
+            deadlines: Mutex::default(),
+            late: Mutex::default(),
+            next_id: AtomicU64::new(0),
+            earlier: Notify::new(),
+        }
     }
 
     /// Holds a pull until `until`, or answers it when a message came in the meantime.
@@ -126,7 +133,7 @@ impl HeldPulls {
             let until = parked.until;
             queue.waiting.push(parked);
             if self.store.readable_end(&queue.stored) <= from {
-                return;
+                return self.see_to_its_end(&queue, until, id);
             }
             // Somebody else may have woken it by now; then it is theirs.
             let Some(taken) = queue.waiting.remove(id) else { return };
@@ -134,6 +141,18 @@ impl HeldPulls {
                 Attempt::Answered => return self.forget(until, id),
                 Attempt::Nothing(again) => parked = again,
             }
+        }
+    }
+
+    /// A waiter whose time ran out while it was being looked at was not in its queue's list when it was to be
+    /// answered: that is made up for here.
+    fn see_to_its_end(&self, queue: &TopicQueue, until: Instant, id: u64) {
+        if self.deadlines.lock().contains_key(&(until, id)) {
+            return;
+        }
+        if let Some(parked) = queue.waiting.remove(id) {
+            self.late.lock().push(parked);
+            self.earlier.notify_one();
         }
     }
 
@@ -152,6 +171,10 @@ impl HeldPulls {
     pub(crate) async fn expired(&self) -> Vec<Parked> {
         loop {
             let earlier = self.earlier.notified();
+            let late = std::mem::take(&mut *self.late.lock());
+            if !late.is_empty() {
+                return late;
+            }
             let first = self.deadlines.lock().first_key_value().map(|((until, _), _)| *until);
             match first {
                 None => earlier.await,
@@ -173,7 +196,9 @@ impl HeldPulls {
     /// Hands out every held pull, for the broker's stop.
     pub(crate) fn take_all(&self) -> Vec<Parked> {
         let all = std::mem::take(&mut *self.deadlines.lock());
-        all.into_iter().filter_map(|((_, id), queue)| queue.upgrade()?.waiting.remove(id)).collect()
+        let late = std::mem::take(&mut *self.late.lock());
+        let held = all.into_iter().filter_map(|((_, id), queue)| queue.upgrade()?.waiting.remove(id));
+        held.chain(late).collect()
     }
 
     fn take_expired(&self, now: Instant) -> Vec<Parked> {
