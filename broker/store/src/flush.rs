@@ -160,7 +160,8 @@ impl Flusher {
             return !waiting.stop;
         };
         let due = Instant::now() + interval;
-        while !waiting.stop && waiting.waiters.is_empty() {
+        let wanted = |waiting: &Waiting| waiting.waiters.iter().any(|waiter| waiter.end <= self.appended());
+        while !waiting.stop && !wanted(&waiting) {
             if self.work.wait_until(&mut waiting, due).timed_out() {
                 break;
             }

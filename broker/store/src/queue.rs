@@ -170,9 +170,8 @@ impl Queue {
         let (from, batch, more) = {
             let mut tail = self.tail.lock();
             if self.removed.load(Ordering::Acquire) {
-                tail.unwritten = tail.end();
                 tail.listed = false;
-                return Ok(Drained { entries: 0, more: false });
+                return Ok(Drained { entries: tail.give_up(), more: false });
             }
             let skip = to_usize((tail.unwritten - tail.start).unsigned_abs());
             let ready = tail.entries.range(skip..).take_while(|entry| entry.end() <= limit);
@@ -194,9 +193,7 @@ impl Queue {
     /// Marks the queue as deleted and gives how many entries will never be written.
     pub(crate) fn remove(&self) -> io::Result<usize> {
         self.removed.store(true, Ordering::Release);
-        let tail = self.tail.lock();
-        let unwritten = to_usize((tail.end() - tail.unwritten).unsigned_abs());
-        drop(tail);
+        let unwritten = self.tail.lock().give_up();
         self.files.remove()?;
         Ok(unwritten)
     }
@@ -205,6 +202,14 @@ impl Queue {
 impl Tail {
     fn end(&self) -> i64 {
         self.start + to_i64(to_u64(self.entries.len()))
+    }
+
+    /// Drops all entries of a deleted queue and says how many were not written.
+    fn give_up(&mut self) -> usize {
+        let unwritten = to_usize((self.end() - self.unwritten).unsigned_abs());
+        (self.start, self.unwritten) = (self.end(), self.end());
+        self.entries = VecDeque::new();
+        unwritten
     }
 
     /// Drops written entries from memory, except for the last few.
