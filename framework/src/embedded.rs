@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rocketmq_boot_broker::Broker;
+use rocketmq_boot_broker::{Broker, StartError};
 use rocketmq_boot_namesrv::NameServer;
 use rocketmq_boot_protocol::Clock;
 use tokio::task::spawn_blocking;
@@ -73,13 +73,15 @@ async fn start(settings: &ServerSettings, home: &Path) -> Result<Embedded, Strin
             commit_log_file_bytes,
             ..Default::default()
         };
-        let broker = Broker::start(settings, clock)
-            .map_err(|error| told("broker", "broker-port` or `rocketmq.server.data", &error));
-        match broker {
+        match Broker::start(settings, clock) {
             Ok(broker) => Ok((names, broker)),
             Err(error) => {
                 names.stop();
-                Err(error)
+                let key = match &error {
+                    StartError::Listen { .. } => "broker-port",
+                    _ => "data",
+                };
+                Err(told("broker", key, &error))
             }
         }
     });
@@ -87,8 +89,8 @@ async fn start(settings: &ServerSettings, home: &Path) -> Result<Embedded, Strin
     Ok(Embedded { names, broker, data })
 }
 
-fn told(what: &str, keys: &str, error: &dyn Display) -> String {
-    format!("the {what} did not start: {error} (see `rocketmq.server.{keys}`)")
+fn told(what: &str, key: &str, error: &dyn Display) -> String {
+    format!("the {what} did not start: {error} (see `rocketmq.server.{key}`)")
 }
 
 fn address_of(host: &str) -> Result<IpAddr, String> {

@@ -37,7 +37,7 @@ fn ten_orders_are_thanked_for_and_ctrl_c_ends_it_well() {
             let _ = lines.send(line);
         }
     });
-    let mut next = || told.recv_timeout(Duration::from_secs(60)).expect("the program says more");
+    let next = || told.recv_timeout(Duration::from_secs(60)).expect("the program says more");
 
     let headline = next();
     assert!(headline.starts_with("rocketmq-boot 0.1.0  profile dev  bundled server 127.0.0.1:"), "{headline}");
@@ -59,6 +59,37 @@ fn ten_orders_are_thanked_for_and_ctrl_c_ends_it_well() {
     let id = rustix::process::Pid::from_child(&child.0);
     rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
     assert_eq!(child.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn mistakes_are_told_all_at_once_with_exit_code_1() {
+    let output = Command::new(env!("CARGO_BIN_EXE_quickstart"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["--rocketmq.listeners.thank.concurency=8", "--rocketmq.server.broker-port=many", "--profile=dev"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "error: 2 problems, nothing was started\n\
+         \x20 argument --rocketmq.listeners.thank.concurency  rocketmq.listeners.thank.concurency: unknown key, did \
+         you mean `concurrency`?\n\
+         \x20 argument --rocketmq.server.broker-port  rocketmq.server.broker-port: invalid value: found string \
+         \"many\", expected a number from 0 to 65535\n"
+    );
+}
+
+#[test]
+fn without_a_profile_it_asks_for_a_name_server() {
+    let output = Command::new(env!("CARGO_BIN_EXE_quickstart"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .arg("--profile=prod")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("there is no name server: set `rocketmq.name-server`"), "{told}");
 }
 
 fn thanked_for(line: &str) -> u64 {
