@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     net::Ipv4Addr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -65,7 +65,11 @@ struct Arguments {
 pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     // A program that runs this command inside may have set up its own logging.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .try_init();
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -1,7 +1,8 @@
 //! How many frames a second one connection carries when the service does next to nothing.
 //!
-//! The client writes frames that were encoded before and counts the answers, so that what is measured is the server:
-//! read, split, answer, write. Run with `cargo bench -p rocketmq-boot-remoting`.
+//! The raw client writes frames that were encoded before and counts the answers, so that what is measured is the
+//! server: read, split, answer, write. The second part measures calls through a [`Peer`].
+//! Run with `cargo bench -p rocketmq-boot-remoting`.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and fails by panicking")]
 
@@ -14,7 +15,7 @@ use std::{
 
 use async_trait::async_trait;
 use rocketmq_boot_protocol::{Command, Encoding, RequestCode, frame};
-use rocketmq_boot_remoting::{Batch, Connection, Server, ServerOptions, Service};
+use rocketmq_boot_remoting::{Batch, Connection, Peer, PeerOptions, Server, ServerOptions, Service};
 
 const BODY: [u8; 128] = [b'x'; 128];
 const MEASURE: Duration = Duration::from_secs(3);
@@ -26,8 +27,15 @@ impl Service for Echo {
     fn batch(&self, _: &Arc<Connection>, batch: &mut Batch<'_>) {
         while let Some(frame) = batch.next() {
             // What a hot handler does at least: an answer of its own in place of the request.
-            let (header, body) = (frame.header, frame.body);
-            frame::write(batch.out(), frame.encoding, body, |out| out.extend_from_slice(header));
+            let start = batch.out().len();
+            let out = batch.out();
+            out.extend_from_slice(&[0; frame::PREFIX_BYTES]);
+            out.extend_from_slice(frame.header);
+            if frame.encoding == Encoding::Binary {
+                // The flag stands behind code, language, version and opaque; a peer looks at it.
+                out[start + frame::PREFIX_BYTES + 12] |= 1;
+            }
+            frame::finish(out, start, frame.encoding, frame.body);
         }
     }
 
@@ -38,32 +46,78 @@ impl Service for Echo {
 
 fn main() {
     for encoding in [Encoding::Binary, Encoding::Json] {
-        let mut request = Command::bare(RequestCode::SEND_MESSAGE_V2).with_body(BODY.to_vec());
-        request.encoding = encoding;
-        for in_flight in [1, 64, 1024] {
-            let rate = rate(&request.to_bytes(), in_flight);
-            println!(
-                "{encoding:?} header, {} B body, {in_flight:5} in flight: {rate:>12.0} frames/s",
-                BODY.len()
-            );
+        let frame = request(encoding).to_bytes();
+        for (connections, in_flight) in [(1, 1), (1, 64), (1, 1024), (64, 1)] {
+            let rate = raw(&frame, connections, in_flight);
+            println!("raw {encoding:?}, {connections:2} x {in_flight:4} in flight: {rate:>12.0} frames/s");
         }
+    }
+    for in_flight in [1, 64, 1024] {
+        let rate = peer(in_flight);
+        println!("Peer, one thread, {in_flight:4} in flight: {rate:>12.0} calls/s");
     }
 }
 
-fn rate(frame: &[u8], in_flight: usize) -> f64 {
+fn request(encoding: Encoding) -> Command {
+    Command { encoding, ..Command::bare(RequestCode::SEND_MESSAGE_V2).with_body(BODY.to_vec()) }
+}
+
+fn serve() -> Server {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let server = Server::bind(&[any], ServerOptions::default(), Arc::new(Echo)).unwrap();
-    let mut stream = TcpStream::connect(server.addresses()[0]).unwrap();
-    stream.set_nodelay(true).unwrap();
+    Server::bind(&[any], ServerOptions::default(), Arc::new(Echo)).unwrap()
+}
+
+/// Writes as many frames as answers came, on every connection in turn.
+fn raw(frame: &[u8], connections: usize, in_flight: usize) -> f64 {
+    let server = serve();
     let (mut buffer, full) = (vec![0; 1024 * 1024], frame.repeat(in_flight));
-    stream.write_all(&full).unwrap();
-    let (started, mut frames, mut partial) = (Instant::now(), 0_u32, 0);
+    let mut streams: Vec<_> = (0..connections)
+        .map(|_| {
+            let mut stream = TcpStream::connect(server.addresses()[0]).unwrap();
+            stream.set_nodelay(true).unwrap();
+            stream.write_all(&full).unwrap();
+            (stream, 0)
+        })
+        .collect();
+    let (started, mut frames) = (Instant::now(), 0_u32);
     while started.elapsed() < MEASURE {
-        let read = stream.read(&mut buffer).unwrap() + partial;
-        let whole = read / frame.len();
-        partial = read % frame.len();
-        stream.write_all(&full[..whole * frame.len()]).unwrap();
-        frames += u32::try_from(whole).unwrap();
+        for (stream, partial) in &mut streams {
+            let read = stream.read(&mut buffer).unwrap() + *partial;
+            let whole = read / frame.len();
+            *partial = read % frame.len();
+            stream.write_all(&full[..whole * frame.len()]).unwrap();
+            frames += u32::try_from(whole).unwrap();
+        }
     }
     f64::from(frames) / started.elapsed().as_secs_f64()
+}
+
+/// Calls from tasks of one thread, each the next one as soon as it is answered.
+fn peer(in_flight: usize) -> f64 {
+    let server = serve();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let started = Instant::now();
+    let calls: u32 = runtime.block_on(async {
+        let peer = Peer::new(server.addresses()[0].to_string(), PeerOptions::default(), None);
+        let tasks: Vec<_> = (0..in_flight)
+            .map(|_| {
+                let peer = peer.clone();
+                tokio::spawn(async move {
+                    let mut calls = 0;
+                    while started.elapsed() < MEASURE {
+                        let answer = peer.call(request(Encoding::Binary), MEASURE * 2).await.unwrap();
+                        assert_eq!(answer.body.len(), BODY.len());
+                        calls += 1;
+                    }
+                    calls
+                })
+            })
+            .collect();
+        let mut calls = 0;
+        for task in tasks {
+            calls += task.await.unwrap();
+        }
+        calls
+    });
+    f64::from(calls) / started.elapsed().as_secs_f64()
 }

@@ -81,14 +81,8 @@ impl Outbox {
         }
     }
 
-    /// Appends the frame that `encode` writes, of at most `max` bytes, and writes all there is unless somebody does
-    /// so already.
-    pub(crate) fn encode(
-        &self,
-        stream: &TcpStream,
-        max: usize,
-        encode: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<(), Refused> {
+    /// Appends the frame that `encode` writes, of at most `max` bytes. It goes out with the next [`Outbox::flush`].
+    pub(crate) fn append(&self, max: usize, encode: impl FnOnce(&mut Vec<u8>)) -> Result<(), Refused> {
         let mut state = self.state.lock();
         if state.phase == Phase::Closed {
             return Err(Refused::Closed);
@@ -104,8 +98,14 @@ impl Outbox {
             state.queued.shrink_to(self.keep);
             return Err(Refused::TooLarge(bytes));
         }
-        if state.phase != Phase::Idle {
-            return Ok(());
+        Ok(())
+    }
+
+    /// Writes all that was appended, unless somebody does so already.
+    pub(crate) fn flush(&self, stream: &TcpStream) {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Idle || state.queued.is_empty() {
+            return;
         }
         state.phase = Phase::Writing;
         let spare = std::mem::take(&mut state.rest);
@@ -113,6 +113,17 @@ impl Outbox {
         state.in_hand = batch.len();
         drop(state);
         self.write(stream, batch, 0);
+    }
+
+    /// Appends and flushes.
+    pub(crate) fn encode(
+        &self,
+        stream: &TcpStream,
+        max: usize,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), Refused> {
+        self.append(max, encode)?;
+        self.flush(stream);
         Ok(())
     }
 
@@ -126,6 +137,7 @@ impl Outbox {
                 state.queued.extend_from_slice(bytes);
                 return Ok(());
             }
+            // Appended by somebody who is about to flush: frames may overtake each other, but not be mixed.
             Phase::Idle => {}
         }
         state.phase = Phase::Writing;

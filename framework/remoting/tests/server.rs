@@ -238,7 +238,7 @@ fn frames_are_put_together_from_any_pieces() {
         // Around the sizes of the buffers: the tail, the frame of its own, and what comes right behind.
         for bytes in [60_000, 70_000, 300_000, 5_000_000] {
             let large = client.request(HOT_ECHO, &"x".repeat(bytes));
-            let small = client.request(ECHO, "behind");
+            let small = client.request(HOT_ECHO, "behind");
             let mut both = large.to_bytes().to_vec();
             both.extend(small.to_bytes());
             let mut writer = client.stream.try_clone().unwrap();

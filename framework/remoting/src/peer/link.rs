@@ -9,7 +9,11 @@ use std::{
     net::Shutdown,
     panic::AssertUnwindSafe,
     pin::Pin,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
     time::Duration,
 };
 
@@ -54,6 +58,8 @@ pub(super) struct Link {
     outbox: Outbox,
     calls: Arc<Calls>,
     max_frame_bytes: usize,
+    /// How many calls the last read answered: so many callers are about to send their next request.
+    burst: AtomicUsize,
     stop: CancellationToken,
 }
 
@@ -73,6 +79,7 @@ pub(super) async fn connect(peer: &Arc<Inner>) -> Result<Arc<Link>, Error> {
         outbox: Outbox::new(options.max_unwritten_bytes, KEEP_BYTES),
         calls: Calls::new(Arc::clone(&peer.address), options.max_calls),
         max_frame_bytes: options.max_frame_bytes,
+        burst: AtomicUsize::new(0),
         stop: CancellationToken::new(),
     });
     let owner = Owner {
@@ -115,27 +122,34 @@ impl Link {
 
     /// Writes a command, waiting for room when too much is unwritten.
     async fn write(&self, command: &Command) -> Result<(), Error> {
-        loop {
-            match self.try_write(command) {
-                Err(Error::Overloaded { .. }) => self.outbox.room().await,
-                written => return written,
+        while let Err(error) = self.append(command) {
+            match error {
+                Error::Overloaded { .. } => self.outbox.room().await,
+                error => return Err(error),
             }
         }
+        // Flushes also when the caller gives up while it stands back.
+        let _flush = Flush(self);
+        if self.burst.load(Ordering::Relaxed) > 1 {
+            stand_back().await;
+        }
+        Ok(())
     }
 
     /// Writes a command now or not at all.
     pub(super) fn try_write(&self, command: &Command) -> Result<(), Error> {
+        self.append(command).map(|()| self.outbox.flush(self.write.as_ref()))
+    }
+
+    fn append(&self, command: &Command) -> Result<(), Error> {
         let limit = self.max_frame_bytes;
-        self.outbox.encode(self.write.as_ref(), limit, |out| command.encode(out)).map_err(|refused| {
-            match refused {
-                Refused::Full => Error::Overloaded { address: Arc::clone(&self.address) },
-                Refused::TooLarge(bytes) => {
-                    Error::TooLarge { address: Arc::clone(&self.address), bytes, limit }
-                }
-                Refused::Closed => {
-                    self.stop("it was lost");
-                    Error::closed(&self.address, "it was lost")
-                }
+        let address = || Arc::clone(&self.address);
+        self.outbox.append(limit, |out| command.encode(out)).map_err(|refused| match refused {
+            Refused::Full => Error::Overloaded { address: address() },
+            Refused::TooLarge(bytes) => Error::TooLarge { address: address(), bytes, limit },
+            Refused::Closed => {
+                self.stop("it was lost");
+                Error::closed(&self.address, "it was lost")
             }
         })
     }
@@ -153,6 +167,29 @@ impl Link {
         // a connection that the other side has ended already.
         let _ = SockRef::from(self.write.as_ref()).shutdown(Shutdown::Both);
     }
+}
+
+/// Flushes a link's outbox when dropped.
+struct Flush<'a>(&'a Link);
+
+impl Drop for Flush<'_> {
+    fn drop(&mut self) {
+        self.0.outbox.flush(self.0.write.as_ref());
+    }
+}
+
+/// Lets the tasks run that are ready now. Callers that were answered by the same read then share one write, where
+/// on a single thread each would write for itself.
+async fn stand_back() {
+    let mut stood = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut stood, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// What the connection's task owns.
@@ -253,13 +290,16 @@ impl Owner {
     fn frames(&mut self) -> Result<(), Error> {
         self.link.outbox.touch();
         let buffer = std::mem::take(&mut self.arrivals.buffer);
-        let mut at = 0;
+        let (mut at, mut answered) = (0, 0);
         let outcome = loop {
             match Frame::split(&buffer[at..self.arrivals.filled]) {
                 Ok(Some((frame, length))) => {
                     at += length;
                     match Command::decode(frame) {
-                        Ok(command) => self.arrived(command),
+                        Ok(command) => {
+                            answered += usize::from(command.is_response());
+                            self.arrived(command);
+                        }
                         Err(source) => {
                             let address = Arc::clone(&self.link.address);
                             break Err(Error::Decode { address, source });
@@ -271,6 +311,7 @@ impl Owner {
             }
         };
         self.arrivals.buffer = buffer;
+        self.link.burst.store(answered, Ordering::Relaxed);
         outcome?;
         let next = self.arrivals.consume(at);
         if next > self.link.max_frame_bytes {
