@@ -1,0 +1,196 @@
+//! What became of accepted sends: appended together, answered one by one, waiters woken.
+
+use std::{borrow::Cow, net::SocketAddr, sync::Arc};
+
+use rocketmq_boot_protocol::{
+    ResponseCode,
+    hot::{Offsets, SendReply, encode_failure},
+    message::{record::Draft, sys_flag},
+    topic,
+};
+use rocketmq_boot_remoting::Connection;
+use rocketmq_boot_store::{Append, AppendError, Appended};
+
+use super::{Accepted, Messages, Single};
+use crate::{
+    config::{FlushDisk, Role},
+    dispatch::reply,
+    reject::Reject,
+    state::State,
+    topics::TopicQueue,
+};
+
+impl State {
+    /// Appends everything that was accepted from one read of a connection, and answers it.
+    pub(crate) fn store_all(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        accepted: &[Accepted<'_>],
+        out: &mut Vec<u8>,
+    ) {
+        let born_host = connection.remote();
+        let mut appends = Vec::with_capacity(accepted.len());
+        for send in accepted {
+            self.draft(send, born_host, &mut appends);
+        }
+        self.store.append(&mut appends);
+        if accepted.iter().any(|send| send.topic.name() == topic::SCHEDULE_TOPIC) {
+            self.schedule.added.notify_one();
+        }
+        let mut outcomes = appends.iter_mut().map(|append| outcome_of(append.outcome.take()));
+        let mut waiting = Waiting::default();
+        for send in accepted {
+            let answer = if self.answers_later(send) { &mut waiting.answers } else { &mut *out };
+            if let Some(end) = self.answer_send(send, &mut outcomes, answer) {
+                waiting.end = waiting.end.max(end);
+            }
+        }
+        if waiting.answers.is_empty() && self.settings.flush == FlushDisk::Async {
+            wake_all(self, accepted.iter().map(|send| &send.queue));
+        } else {
+            let queues: Vec<_> = accepted.iter().map(|send| Arc::clone(&send.queue)).collect();
+            self.answer_when_flushed(Arc::clone(connection), waiting, queues);
+        }
+    }
+
+    fn answers_later(&self, send: &Accepted<'_>) -> bool {
+        self.settings.flush == FlushDisk::Sync && send.waits
+    }
+
+    fn draft<'b>(&'b self, send: &'b Accepted<'_>, born_host: SocketAddr, appends: &mut Vec<Append<'b>>) {
+        let singles = match &send.messages {
+            Messages::One(single) => std::slice::from_ref(single),
+            Messages::Batch(singles) => singles.as_slice(),
+        };
+        for (at, single) in singles.iter().enumerate() {
+            appends.push(Append {
+                queue: &send.queue.stored,
+                draft: Draft {
+                    queue_id: send.queue_id,
+                    flag: single.flag,
+                    sys_flag: send.sys_flag & !sys_flag::MULTI_TAGS,
+                    born_timestamp: send.born_timestamp,
+                    born_host,
+                    store_host: self.store_host(),
+                    reconsume_times: send.reconsume_times,
+                    prepared_transaction_offset: 0,
+                    body: single.body,
+                    topic: send.topic.name().as_bytes(),
+                    properties: single.properties.as_bytes(),
+                    more_properties: self.stamp.as_bytes(),
+                },
+                tags_code: single.tags_code,
+                joined: at > 0,
+                outcome: None,
+            });
+        }
+    }
+
+    /// Writes the answer to one send; tells how far the log has to be flushed for it.
+    fn answer_send(
+        &self,
+        send: &Accepted<'_>,
+        outcomes: &mut impl Iterator<Item = Result<Appended, Reject>>,
+        out: &mut Vec<u8>,
+    ) -> Option<u64> {
+        let mut stored = |single: &Single<'_>| {
+            let outcome = outcomes.next().unwrap_or_else(|| outcome_of(None));
+            outcome.inspect(|_| self.counters.sent(single.body.len()))
+        };
+        let (first, offsets, id) = match &send.messages {
+            Messages::One(single) => (stored(single), Vec::new(), Cow::Borrowed(&*single.unique_key)),
+            Messages::Batch(singles) => {
+                let all: Vec<_> = singles.iter().map(&mut stored).collect();
+                let ids = singles.iter().map(|single| &*single.unique_key).collect::<Vec<_>>().join(",");
+                let offsets = all.iter().flatten().map(|appended| appended.physical_offset).collect();
+                let failed = all.iter().find(|outcome| outcome.is_err()).or(all.first());
+                (failed.cloned().unwrap_or_else(|| outcome_of(None)), offsets, Cow::Owned(ids))
+            }
+        };
+        let appended = match first {
+            Ok(appended) => appended,
+            Err(reject) => {
+                if !send.one_way {
+                    encode_failure(out, send.encoding, send.opaque, reject.code, &reject.remark);
+                }
+                return None;
+            }
+        };
+        if !send.one_way {
+            let (code, remark) = self.durability(send);
+            SendReply {
+                encoding: send.encoding,
+                opaque: send.opaque,
+                code,
+                remark,
+                store_host: self.store_host(),
+                physical_offsets: match offsets.as_slice() {
+                    [] => Offsets::One(appended.physical_offset),
+                    many => Offsets::Batch(many),
+                },
+                queue_id: send.queue_id,
+                queue_offset: appended.queue_offset,
+                transaction_id: &id,
+                region: &self.settings.region,
+                trace_on: self.settings.trace_on,
+            }
+            .encode(out);
+        }
+        Some(appended.end())
+    }
+
+    /// A `SYNC_MASTER` has no slave here, and says so to whoever waits for one.
+    fn durability(&self, send: &Accepted<'_>) -> (ResponseCode, Option<&'static str>) {
+        if self.settings.role == Role::SyncMaster && send.waits {
+            return (ResponseCode::SLAVE_NOT_AVAILABLE, Some("slave not available"));
+        }
+        (ResponseCode::SUCCESS, None)
+    }
+
+    /// Sends answers once the log is on disk up to their end, and wakes who waits on the queues.
+    fn answer_when_flushed(
+        self: &Arc<Self>,
+        connection: Arc<Connection>,
+        waiting: Waiting,
+        queues: Vec<Arc<TopicQueue>>,
+    ) {
+        let broker = Arc::clone(self);
+        let done = move |flushed: Result<(), rocketmq_boot_store::FlushFailure>| {
+            if !waiting.answers.is_empty() {
+                match flushed {
+                    Ok(()) => reply(&connection, &waiting.answers),
+                    Err(_) => reply(&connection, &crate::durability::not_flushed(&waiting.answers)),
+                };
+            }
+            wake_all(&broker, queues.iter());
+        };
+        self.store.when_flushed(waiting.end, Box::new(done));
+    }
+}
+
+/// Answers that wait for the disk.
+#[derive(Default)]
+struct Waiting {
+    answers: Vec<u8>,
+    end: u64,
+}
+
+/// Wakes the waiters of queues, once each when neighbours are the same.
+fn wake_all<'a>(broker: &Arc<State>, queues: impl Iterator<Item = &'a Arc<TopicQueue>>) {
+    let mut last: Option<&Arc<TopicQueue>> = None;
+    for queue in queues {
+        if last.is_some_and(|last| Arc::ptr_eq(last, queue)) {
+            continue;
+        }
+        broker.wake(queue);
+        last = Some(queue);
+    }
+}
+
+/// What became of an append, with a refusal in the words of the wire.
+pub(crate) fn outcome_of(outcome: Option<Result<Appended, AppendError>>) -> Result<Appended, Reject> {
+    outcome.unwrap_or(Err(AppendError::Closed)).map_err(|error| match error {
+        AppendError::TooLarge { .. } | AppendError::Record(_) => Reject::illegal_message(error.to_string()),
+        _ => Reject::store_unavailable(error),
+    })
+}
