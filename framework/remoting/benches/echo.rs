@@ -2,7 +2,7 @@
 //!
 //! The raw client writes frames that were encoded before and counts the answers, so that what is measured is the
 //! server: read, split, answer, write. The second part measures calls through a [`Peer`].
-//! Run with `cargo bench -p rocketmq-boot-remoting`.
+//! Run with `cargo bench -p rocketmq-boot-remoting`; words behind `--` choose what to run.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and fails by panicking")]
 
@@ -45,16 +45,21 @@ impl Service for Echo {
 }
 
 fn main() {
+    let filters: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let run = |name: String, measure: &dyn Fn() -> f64| {
+        if filters.iter().all(|filter| name.contains(filter.as_str())) {
+            println!("{name:<40} {:>12.0} a second", measure());
+        }
+    };
     for encoding in [Encoding::Binary, Encoding::Json] {
         let frame = request(encoding).to_bytes();
         for (connections, in_flight) in [(1, 1), (1, 64), (1, 1024), (64, 1)] {
-            let rate = raw(&frame, connections, in_flight);
-            println!("raw {encoding:?}, {connections:2} x {in_flight:4} in flight: {rate:>12.0} frames/s");
+            let name = format!("raw {encoding:?}, {connections} x {in_flight} in flight");
+            run(name, &|| raw(&frame, connections, in_flight));
         }
     }
     for in_flight in [1, 64, 1024] {
-        let rate = peer(in_flight);
-        println!("Peer, one thread, {in_flight:4} in flight: {rate:>12.0} calls/s");
+        run(format!("peer, {in_flight} in flight"), &|| peer(in_flight));
     }
 }
 

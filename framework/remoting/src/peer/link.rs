@@ -58,7 +58,7 @@ pub(super) struct Link {
     outbox: Outbox,
     calls: Arc<Calls>,
     max_frame_bytes: usize,
-    /// How many calls the last read answered: so many callers are about to send their next request.
+    /// How many calls a read answered lately: so many callers are about to send their next request.
     burst: AtomicUsize,
     stop: CancellationToken,
 }
@@ -311,7 +311,9 @@ impl Owner {
             }
         };
         self.arrivals.buffer = buffer;
-        self.link.burst.store(answered, Ordering::Relaxed);
+        // A read that happens to bring little does not mean that the callers have become few.
+        let fading = self.link.burst.load(Ordering::Relaxed) / 2;
+        self.link.burst.store(answered.max(fading), Ordering::Relaxed);
         outcome?;
         let next = self.arrivals.consume(at);
         if next > self.link.max_frame_bytes {
