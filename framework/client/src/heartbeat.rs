@@ -20,7 +20,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     let mut silent = HashSet::new();
     loop {
         let failed = beat(&core).await;
-        report(&mut silent, failed);
+        report(&core, &mut silent, failed);
         let pause = if silent.is_empty() { core.options.heartbeat } else { MISSED };
         // Either is reason enough to go on.
         let _ = timeout(pause, core.pulse.notified()).await;
@@ -44,7 +44,7 @@ pub(crate) async fn beat(core: &Core) -> Vec<(String, Error)> {
 }
 
 /// Logs what changed, and remembers who did not take the last heartbeat.
-fn report(silent: &mut HashSet<String>, failed: Vec<(String, Error)>) {
+fn report(core: &Core, silent: &mut HashSet<String>, failed: Vec<(String, Error)>) {
     let before = std::mem::take(silent);
     for (broker, error) in failed {
         if !before.contains(&broker) {
@@ -52,7 +52,10 @@ fn report(silent: &mut HashSet<String>, failed: Vec<(String, Error)>) {
         }
         silent.insert(broker);
     }
-    for broker in before.difference(silent) {
-        tracing::info!(broker, "broker takes heartbeats again");
+    for peer in core.brokers.all(false) {
+        let broker = peer.address();
+        if before.contains(broker) && !silent.contains(broker) {
+            tracing::info!(broker, "broker takes heartbeats again");
+        }
     }
 }

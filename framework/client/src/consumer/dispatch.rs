@@ -17,7 +17,6 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) window: Arc<Window>,
-    pub(super) broker: String,
     pub(super) messages: Vec<MessageView>,
 }
 
@@ -37,7 +36,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut incoming: mpsc::UnboundedReceiv
 }
 
 async fn deliver(shared: &Arc<Shared>, delivery: Delivery) {
-    let Delivery { window, broker, messages } = delivery;
+    let Delivery { window, messages } = delivery;
     let handled = AssertUnwindSafe(shared.handler.handle(messages.clone())).catch_unwind().await;
     let verdicts = handled.unwrap_or_else(|panic| {
         tracing::error!(group = shared.options.group, panic = panic_text(&*panic), "handler panicked");
@@ -50,18 +49,12 @@ async fn deliver(shared: &Arc<Shared>, delivery: Delivery) {
     }
     let verdicts = verdicts.into_iter().chain(std::iter::repeat(Verdict::Retry));
     for (message, verdict) in messages.into_iter().zip(verdicts) {
-        act(shared, &window, &broker, message, verdict).await;
+        act(shared, &window, message, verdict).await;
     }
 }
 
 /// Settles a message, or has it delivered again.
-async fn act(
-    shared: &Arc<Shared>,
-    window: &Arc<Window>,
-    broker: &str,
-    message: MessageView,
-    verdict: Verdict,
-) {
+async fn act(shared: &Arc<Shared>, window: &Arc<Window>, message: MessageView, verdict: Verdict) {
     let offset = message.queue_offset;
     let Some(level) = verdict.level() else {
         window.settle(offset);
@@ -77,25 +70,25 @@ async fn act(
     if let Verdict::DeadLetter(reason) = &verdict {
         tracing::warn!(group, message_id, reason, "message goes to the dead letters");
     }
-    match retry::send_back(shared, broker, &Letter::of(&message), Some(&message), level).await {
+    match retry::send_back(shared, &Letter::of(&message), Some(&message), level).await {
         Ok(()) => window.settle(offset),
         Err(error) => {
             tracing::warn!(group, message_id, %error, "message could not be sent back, it is handled again here");
-            redeliver(shared, window, broker, message);
+            redeliver(shared, window, message);
         }
     }
 }
 
 /// Delivers a message again after a pause, without the broker.
-fn redeliver(shared: &Arc<Shared>, window: &Arc<Window>, broker: &str, mut message: MessageView) {
+fn redeliver(shared: &Arc<Shared>, window: &Arc<Window>, mut message: MessageView) {
     message.reconsume_times = message.reconsume_times.saturating_add(1);
-    let (window, broker) = (Arc::clone(window), broker.to_owned());
+    let window = Arc::clone(window);
     let pause = shared.options.pause_after_error;
     let deliveries = shared.deliveries.clone();
     shared.spawn_intake(async move {
         sleep(pause).await;
         // The receiver ends with the intake, and so does this task.
-        let _ = deliveries.send(Delivery { window, broker, messages: vec![message] });
+        let _ = deliveries.send(Delivery { window, messages: vec![message] });
     });
 }
 

@@ -151,7 +151,7 @@ pub(super) fn decode(
             }
             Err(error) => {
                 tracing::error!(%queue, offset = record.queue_offset, %error, "message cannot be read");
-                batch.unreadable.push(Letter::of_record(&record));
+                batch.unreadable.push(Letter::of_record(&broker, &record));
             }
         }
     }

@@ -172,16 +172,12 @@ impl Puller {
         let unreadable = batch.unreadable.iter().map(|letter| (letter.queue_offset, 0));
         window.add(messages.chain(unreadable), next);
         for letter in batch.unreadable {
-            retry::bury(&self.shared, &self.assigned.queue, window, letter);
+            retry::bury(&self.shared, window, letter);
         }
         let mut messages = batch.messages;
         while !messages.is_empty() {
             let rest = messages.split_off(self.shared.options.batch.min(messages.len()));
-            let delivery = Delivery {
-                window: Arc::clone(window),
-                broker: self.assigned.queue.broker_name.clone(),
-                messages,
-            };
+            let delivery = Delivery { window: Arc::clone(window), messages };
             // The receiver ends with the intake, and so does this task.
             let _ = self.shared.deliveries.send(delivery);
             messages = rest;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use rocketmq_boot_protocol::{
     Command, RequestCode,
     header::send::SendBack,
-    message::{MessageQueue, MessageView, property, record::Record},
+    message::{MessageView, property, record::Record},
 };
 use tokio::time::sleep;
 
@@ -34,6 +34,7 @@ const EFFORT: Effort = Effort { attempts: 3, limit: Duration::from_secs(3), insi
 pub(super) struct Letter {
     pub(super) queue_offset: i64,
     physical_offset: i64,
+    broker: Arc<str>,
     message_id: Option<String>,
     topic: String,
 }
@@ -43,15 +44,17 @@ impl Letter {
         Self {
             queue_offset: message.queue_offset,
             physical_offset: message.physical_offset,
+            broker: Arc::clone(&message.broker_name),
             message_id: Some(message.message_id.clone()),
             topic: message.topic.clone(),
         }
     }
 
-    pub(super) fn of_record(record: &Record<'_>) -> Self {
+    pub(super) fn of_record(broker: &Arc<str>, record: &Record<'_>) -> Self {
         Self {
             queue_offset: record.queue_offset,
             physical_offset: record.physical_offset,
+            broker: Arc::clone(broker),
             message_id: record.property(property::UNIQ_KEY).map(ToOwned::to_owned),
             topic: record.topic.to_owned(),
         }
@@ -62,12 +65,11 @@ impl Letter {
 /// a copy of it to the retry topic of any broker.
 pub(super) async fn send_back(
     shared: &Shared,
-    broker: &str,
     letter: &Letter,
     message: Option<&MessageView>,
     level: i32,
 ) -> Result<(), SendError> {
-    let sent = match by_place(shared, broker, letter, level).await {
+    let sent = match by_place(shared, letter, level).await {
         Ok(()) => Ok(()),
         Err(error) => match message {
             Some(message) => {
@@ -89,7 +91,7 @@ fn max_retries(shared: &Shared) -> i32 {
     i32::try_from(shared.options.max_attempts - 1).unwrap_or(i32::MAX)
 }
 
-async fn by_place(shared: &Shared, broker: &str, letter: &Letter, level: i32) -> Result<(), Error> {
+async fn by_place(shared: &Shared, letter: &Letter, level: i32) -> Result<(), Error> {
     let header = SendBack {
         offset: letter.physical_offset,
         group: shared.options.group.clone(),
@@ -100,7 +102,7 @@ async fn by_place(shared: &Shared, broker: &str, letter: &Letter, level: i32) ->
         max_reconsume_times: Some(max_retries(shared)),
     };
     let request = Command::request(RequestCode::CONSUMER_SEND_MSG_BACK, &header);
-    let peer = shared.core().master(broker)?;
+    let peer = shared.core().master(&letter.broker)?;
     shared.core().ask(&peer, "take a message back", request).await.map(drop)
 }
 
@@ -160,15 +162,15 @@ fn copy(
 
 /// Has a message that cannot be read buried by its broker, however often that has to be tried: the handler cannot
 /// judge it, and skipping it would lose it.
-pub(super) fn bury(shared: &Arc<Shared>, queue: &MessageQueue, window: &Arc<Window>, letter: Letter) {
+pub(super) fn bury(shared: &Arc<Shared>, window: &Arc<Window>, letter: Letter) {
     if shared.options.model == Model::Broadcasting {
         window.settle(letter.queue_offset);
         return;
     }
-    let (undertaker, window, broker) = (Arc::clone(shared), Arc::clone(window), queue.broker_name.clone());
+    let (undertaker, window) = (Arc::clone(shared), Arc::clone(window));
     shared.spawn_handling(async move {
         let shared = undertaker;
-        while let Err(error) = send_back(&shared, &broker, &letter, None, LEVEL_DEAD).await {
+        while let Err(error) = send_back(&shared, &letter, None, LEVEL_DEAD).await {
             tracing::warn!(group = shared.options.group, %error, "message could not be buried yet");
             let pause = sleep(shared.options.pause_after_error);
             if shared.intake.run_until_cancelled(pause).await.is_none() {

@@ -72,7 +72,13 @@ pub(crate) async fn deliver(
             continue;
         }
         return match answer {
-            Ok(answer) => settle(&answer, message_ids, target, &outgoing.topic, attempt),
+            Ok(answer) => {
+                if route.from_template {
+                    // The broker has made the topic; consumers of this client need not wait to hear of it.
+                    core.groups.rebalance_subscribers(&outgoing.topic);
+                }
+                settle(&answer, message_ids, target, &outgoing.topic, attempt)
+            }
             Err(remoting::Error::Timeout { .. }) => Err(timed_out(attempt)),
             Err(source) => {
                 Err(SendError::Transport { topic: outgoing.topic.clone(), attempts: attempt, source })
