@@ -5,7 +5,7 @@
 
 use std::{future::Future, path::Path, pin::Pin, time::Duration};
 
-use crate::{app::Checked, config::settings::ServerSettings};
+use crate::app::Checked;
 
 pub use linkme;
 
@@ -92,7 +92,8 @@ impl<'a> Boot<'a> {
     }
 
     /// The bundled server, when it is to start.
-    pub(crate) fn server(&self) -> Option<&'a ServerSettings> {
+    #[cfg(feature = "server")]
+    pub(crate) fn server(&self) -> Option<&'a crate::config::settings::ServerSettings> {
         self.checked.server.then_some(&self.checked.settings.server)
     }
 }

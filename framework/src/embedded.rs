@@ -64,7 +64,8 @@ async fn start(settings: &ServerSettings, home: &Path) -> Result<Embedded, Strin
         let settings = rocketmq_boot_broker::Settings {
             broker_name: BROKER_NAME.to_owned(),
             bind: Some(host),
-            advertised_ip: Some(host),
+            // Nobody can connect to an address that stands for all of them.
+            advertised_ip: (!host.is_unspecified()).then_some(host),
             listen_port: broker_port,
             // Clients that ask for the VIP channel are told the ordinary port by their own settings.
             fast_port: false,

@@ -30,6 +30,7 @@
 //! | send messages                 | [`Template`]                                                        |
 //! | share a value, read settings  | [`component`](macro@component), [`Properties`](derive@Properties), [`Component`] |
 //! | do something at start         | [`on_start`]                                                        |
+//! | find a setting                | [`configuration`]                                                   |
 //! | start and stop in code        | [`App`], [`Running`]                                                |
 //! | add a part to every program   | [`auto`]                                                            |
 //!
@@ -41,6 +42,9 @@
 
 // Expansions of the macros name this crate, also inside of it.
 extern crate self as rocketmq_boot;
+
+#[doc = include_str!("docs/configuration.md")]
+pub mod configuration {}
 
 pub mod prelude;
 

@@ -54,6 +54,7 @@ pub(crate) struct ProducerSettings {
 
 /// The bundled server.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "server"), expect(dead_code, reason = "what is set is checked all the same"))]
 pub(crate) struct ServerSettings {
     /// Whether it starts; unset, the profile decides.
     pub(crate) enabled: Option<bool>,
