@@ -104,7 +104,7 @@ pub struct Settings {
     pub long_polling: bool,
     /// `shortPollingTimeMills`: how long pulls are held without long polling **(default: 1 s)**.
     pub short_polling: Duration,
-    /// `maxTransferCountOnMessageInMemory` **(default: 32)**.
+    /// `maxTransferCountOnMessageInMemory` **(default: 1024; Apache's is 32)**.
     pub max_transfer_count: usize,
     /// `maxTransferBytesOnMessageInMemory` **(default: 256 KiB)**.
     pub max_transfer_bytes: usize,
@@ -148,7 +148,7 @@ impl Default for Settings {
             delay_levels: keys::delay_levels(DELAY_LEVELS).unwrap_or_default(),
             long_polling: true,
             short_polling: Duration::from_secs(1),
-            max_transfer_count: 32,
+            max_transfer_count: 1_024,
             max_transfer_bytes: 256 << 10,
             offset_interval: Duration::from_secs(5),
             shards: 0,
