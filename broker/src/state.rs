@@ -8,6 +8,7 @@ use std::{
 
 use rocketmq_boot_protocol::{
     Clock,
+    hot::StoredReplies,
     message::{
         id::UniqueKeys,
         property as keys,
@@ -66,6 +67,7 @@ pub(crate) struct State {
 #[derive(Debug)]
 struct Bound {
     advertised: SocketAddr,
+    replies: StoredReplies,
     control: Handle,
 }
 
@@ -106,12 +108,18 @@ impl State {
     /// Tells the state where it can be reached. Requests that are faster than this wait for it.
     pub(crate) fn bind(&self, advertised: SocketAddr, control: Handle) {
         // Set once, by the start; a second call would change nothing.
-        let _ = self.bound.set(Bound { advertised, control });
+        let replies = StoredReplies::new(advertised, &self.settings.region, self.settings.trace_on);
+        let _ = self.bound.set(Bound { advertised, replies, control });
     }
 
     /// The address that clients are told.
     pub(crate) fn store_host(&self) -> SocketAddr {
         self.bound.wait().advertised
+    }
+
+    /// Answers to sends, prepared as far as they can be.
+    pub(crate) fn stored_replies(&self) -> &StoredReplies {
+        &self.bound.wait().replies
     }
 
     /// Refuses sends while the broker stops.

@@ -4,7 +4,7 @@ use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
 use rocketmq_boot_protocol::{
     ResponseCode,
-    hot::{Offsets, SendReply, encode_failure},
+    hot::{Offsets, SendReply, Stored, encode_failure},
     message::{record::Draft, sys_flag},
     topic,
 };
@@ -116,8 +116,21 @@ impl State {
                 return None;
             }
         };
-        if !send.one_way {
-            let (code, remark) = self.durability(send);
+        let (code, remark) = self.durability(send);
+        if send.one_way {
+            return Some(appended.end());
+        }
+        if code == ResponseCode::SUCCESS && offsets.is_empty() {
+            let stored = Stored {
+                encoding: send.encoding,
+                opaque: send.opaque,
+                physical_offset: appended.physical_offset,
+                queue_id: send.queue_id,
+                queue_offset: appended.queue_offset,
+                transaction_id: &id,
+            };
+            self.stored_replies().encode(&stored, out);
+        } else {
             SendReply {
                 encoding: send.encoding,
                 opaque: send.opaque,

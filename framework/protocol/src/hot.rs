@@ -7,7 +7,7 @@
 //! then takes the general way, which knows every corner and has the message for every error.
 //!
 //! [`code`] tells which decoder to try; the views are [`SendView`], [`PullView`] and [`OffsetView`], the answers
-//! [`SendReply`], [`PullReply`] and [`encode_status`].
+//! [`SendReply`], [`StoredReplies`], [`PullReply`] and [`encode_status`].
 
 mod binary;
 mod json;
@@ -19,7 +19,7 @@ mod write;
 
 pub use offset::OffsetView;
 pub use pull::PullView;
-pub use reply::{Offsets, PullReply, SendReply, encode_failure, encode_status};
+pub use reply::{Offsets, PullReply, SendReply, Stored, StoredReplies, encode_failure, encode_status};
 pub use send::SendView;
 
 use crate::{

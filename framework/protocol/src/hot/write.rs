@@ -8,6 +8,12 @@ use crate::{
     frame::{self, Encoding, PREFIX_BYTES},
 };
 
+/// Where the opaque stands in a binary frame: behind code, language and version.
+pub(super) const OPAQUE_AT: usize = PREFIX_BYTES + 2 + 1 + 2;
+
+/// Where the fields begin in a binary frame without a remark: behind the opaque, the flag and two lengths.
+pub(super) const FIELDS_AT: usize = OPAQUE_AT + 4 + 4 + 4 + 4;
+
 /// A response that is being written. Texts longer than their length words can say do not occur: the longest is a
 /// remark.
 pub(super) struct Response<'o, 'r> {
@@ -90,26 +96,29 @@ impl<'o, 'r> Response<'o, 'r> {
     pub(super) fn finish(self, body: &[u8]) {
         let out = self.out;
         match self.encoding {
-            Encoding::Json => {
-                out.extend_from_slice(b"},\"flag\":1,\"language\":\"JAVA\",\"opaque\":");
-                number(out, i64::from(self.opaque));
-                if let Some(remark) = self.remark {
-                    out.extend_from_slice(b",\"remark\":\"");
-                    escaped(out, remark);
-                    out.push(b'"');
-                }
-                out.extend_from_slice(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":");
-                number(out, i64::from(VERSION));
-                out.push(b'}');
-            }
+            Encoding::Json => finish_json(out, self.opaque, self.remark),
             Encoding::Binary => set_length(out, self.fields),
         }
         frame::finish(out, self.start, self.encoding, body);
     }
 }
 
+/// Closes the fields and writes what stands behind them.
+pub(super) fn finish_json(out: &mut Vec<u8>, opaque: i32, remark: Option<&str>) {
+    out.extend_from_slice(b"},\"flag\":1,\"language\":\"JAVA\",\"opaque\":");
+    number(out, i64::from(opaque));
+    if let Some(remark) = remark {
+        out.extend_from_slice(b",\"remark\":\"");
+        escaped(out, remark);
+        out.push(b'"');
+    }
+    out.extend_from_slice(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":");
+    number(out, i64::from(VERSION));
+    out.push(b'}');
+}
+
 /// Appends bytes behind their length.
-fn long(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn long(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&[0; 4]);
     let start = out.len();
     out.extend_from_slice(bytes);
@@ -117,7 +126,7 @@ fn long(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Fills in the length word in front of `start` with what has been written behind it.
-fn set_length(out: &mut [u8], start: usize) {
+pub(super) fn set_length(out: &mut [u8], start: usize) {
     let length = u32::try_from(out.len() - start).unwrap_or(u32::MAX);
     out[start - 4..start].copy_from_slice(&length.to_be_bytes());
 }
@@ -125,6 +134,24 @@ fn set_length(out: &mut [u8], start: usize) {
 /// Appends a number in decimal.
 pub(super) fn number(out: &mut Vec<u8>, value: i64) {
     let mut digits = [0; 20];
+    let at = decimal(value, &mut digits);
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Appends a number in decimal behind its length.
+pub(super) fn counted_number(out: &mut Vec<u8>, value: i64) {
+    let mut text = [0; 24];
+    let (length, digits) = text.split_at_mut(4);
+    let Some(digits) = digits.first_chunk_mut() else { return };
+    let at = decimal(value, digits);
+    length[3] = u8::try_from(digits.len() - at).unwrap_or_default();
+    // The length moves to where the digits begin.
+    text.copy_within(..4, at);
+    out.extend_from_slice(&text[at..]);
+}
+
+/// Writes digits to the end of the array, and tells where they begin.
+fn decimal(value: i64, digits: &mut [u8; 20]) -> usize {
     let mut at = digits.len();
     let mut rest = value.unsigned_abs();
     loop {
@@ -140,11 +167,11 @@ pub(super) fn number(out: &mut Vec<u8>, value: i64) {
         at -= 1;
         digits[at] = b'-';
     }
-    out.extend_from_slice(&digits[at..]);
+    at
 }
 
 /// Appends text as the inside of a JSON string.
-fn escaped(out: &mut Vec<u8>, text: &str) {
+pub(super) fn escaped(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     let control = bytes.iter().fold(false, |found, byte| found | (*byte < 0x20));
     if !control && memchr2(b'"', b'\\', bytes).is_none() {

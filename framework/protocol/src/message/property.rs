@@ -34,11 +34,33 @@ pub fn check(key: &str, value: &str) -> Result<(), PropertyError> {
 }
 
 /// The pairs of a properties string.
-pub fn iterate(text: &str) -> impl Iterator<Item = (&str, &str)> + Clone {
-    let separators = (char::from(SEPARATOR), char::from(NAME_SEPARATOR));
-    text.split(separators.0)
-        .filter_map(move |pair| pair.split_once(separators.1))
-        .filter(|(key, value)| !key.is_empty() && !value.is_empty())
+pub fn iterate(text: &str) -> Pairs<'_> {
+    Pairs { rest: text }
+}
+
+/// Iterator of [`iterate`].
+#[derive(Debug, Clone)]
+pub struct Pairs<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // Every send goes through here: bytes are looked for, and both separators are whole characters.
+        while !self.rest.is_empty() {
+            let end = memchr::memchr(SEPARATOR, self.rest.as_bytes()).unwrap_or(self.rest.len());
+            let (pair, behind) = self.rest.split_at(end);
+            self.rest = behind.get(1..).unwrap_or_default();
+            let Some(name_end) = memchr::memchr(NAME_SEPARATOR, pair.as_bytes()) else { continue };
+            let (key, value) = (&pair[..name_end], &pair[name_end + 1..]);
+            if !key.is_empty() && !value.is_empty() {
+                return Some((key, value));
+            }
+        }
+        None
+    }
 }
 
 /// The value of `key`; the first one when it is there twice.
