@@ -7,7 +7,7 @@ use rocketmq_boot_protocol::{
     Command, RequestCode, ResponseCode, body::SubscriptionData, header::topic::CreateTopic,
 };
 
-use crate::wire::{TestBroker, Wire, message};
+use super::wire::{TestBroker, Wire, message};
 
 #[expect(dead_code, reason = "the protocol's own tests use the rest")]
 #[path = "../../../framework/protocol/tests/golden/captured.rs"]

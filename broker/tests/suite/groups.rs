@@ -16,7 +16,7 @@ use rocketmq_boot_protocol::{
     },
 };
 
-use crate::wire::{START_MS, TestBroker, Wire, message};
+use super::wire::{START_MS, TestBroker, Wire, message};
 
 fn members(wire: &mut Wire) -> Vec<String> {
     let header = ConsumerGroup { consumer_group: "g".into() };

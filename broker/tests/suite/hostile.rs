@@ -2,7 +2,7 @@
 
 use rocketmq_boot_protocol::{Command, RequestCode, ResponseCode};
 
-use crate::wire::{TestBroker, message};
+use super::wire::{TestBroker, message};
 
 #[test]
 fn an_unknown_code_costs_its_request() {

@@ -1,12 +1,33 @@
-//! A broker as its clients see it: real sockets, real files, and a clock that the test moves.
+//! A broker as its clients see it: real sockets, real files, and a clock that the test moves. All of it runs with one
+//! shard and with four, where a waiter is woken from another shard than its own.
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without ends it")]
 
-mod captured;
-mod groups;
-mod hostile;
-mod pulling;
-mod retrying;
-mod sending;
-mod starting;
-mod wire;
+macro_rules! suite {
+    ($name:ident, $shards:literal) => {
+        #[path = "."]
+        mod $name {
+            const SHARDS: usize = $shards;
+
+            #[path = "captured.rs"]
+            mod captured;
+            #[path = "groups.rs"]
+            mod groups;
+            #[path = "hostile.rs"]
+            mod hostile;
+            #[path = "pulling.rs"]
+            mod pulling;
+            #[path = "retrying.rs"]
+            mod retrying;
+            #[path = "sending.rs"]
+            mod sending;
+            #[path = "starting.rs"]
+            mod starting;
+            #[path = "wire.rs"]
+            mod wire;
+        }
+    };
+}
+
+suite!(one_shard, 1);
+suite!(four_shards, 4);

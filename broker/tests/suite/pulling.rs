@@ -7,7 +7,7 @@ use rocketmq_boot_protocol::{
     header::pull::{PullMessage, sys_flag},
 };
 
-use crate::wire::{TestBroker, message, pull, pulled};
+use super::wire::{TestBroker, message, pull, pulled};
 
 const HOLD: Option<Duration> = Some(Duration::from_secs(15));
 
@@ -35,19 +35,17 @@ fn offsets_outside_the_queue_are_answered_with_apaches_codes() {
 
 #[test]
 fn a_held_pull_wakes_on_append_from_another_connection() {
-    for shards in [1, 4] {
-        let broker = TestBroker::with(|settings| settings.shards = shards);
-        let mut producer = broker.connect();
-        producer.send(message("orders", 0, "UNIQ_KEY=U", "first"));
-        let mut consumers: Vec<_> = (0..8).map(|_| broker.connect()).collect();
-        let opaques: Vec<i32> =
-            consumers.iter_mut().map(|wire| wire.post(pull("g", "orders", 0, 1, HOLD))).collect();
-        producer.send(message("orders", 0, "UNIQ_KEY=U", "second"));
-        for (wire, opaque) in consumers.iter_mut().zip(opaques) {
-            let (code, header, messages) = pulled(&wire.answer_to(opaque));
-            assert_eq!((code, header.next_begin_offset), (ResponseCode::SUCCESS, 2));
-            assert_eq!(messages[0].body.as_ref(), b"second");
-        }
+    let broker = TestBroker::start();
+    let mut producer = broker.connect();
+    producer.send(message("orders", 0, "UNIQ_KEY=U", "first"));
+    let mut consumers: Vec<_> = (0..8).map(|_| broker.connect()).collect();
+    let opaques: Vec<i32> =
+        consumers.iter_mut().map(|wire| wire.post(pull("g", "orders", 0, 1, HOLD))).collect();
+    producer.send(message("orders", 0, "UNIQ_KEY=U", "second"));
+    for (wire, opaque) in consumers.iter_mut().zip(opaques) {
+        let (code, header, messages) = pulled(&wire.answer_to(opaque));
+        assert_eq!((code, header.next_begin_offset), (ResponseCode::SUCCESS, 2));
+        assert_eq!(messages[0].body.as_ref(), b"second");
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rocketmq_boot_protocol::ResponseCode;
 
-use crate::wire::{START_MS, TestBroker, Wire, message, pull, pulled, send_back};
+use super::wire::{START_MS, TestBroker, Wire, message, pull, pulled, send_back};
 
 const HOLD: Option<Duration> = Some(Duration::from_secs(15));
 

@@ -8,7 +8,7 @@ use rocketmq_boot_protocol::{
     message::{batch, id::OffsetMessageId},
 };
 
-use crate::wire::{TestBroker, message, pull};
+use super::wire::{TestBroker, message, pull};
 
 #[test]
 fn a_message_comes_back_as_it_was_sent() {

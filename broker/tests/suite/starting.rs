@@ -5,7 +5,7 @@ use std::fs;
 use rocketmq_boot_broker::{Broker, Settings, StartError};
 use rocketmq_boot_protocol::{Clock, ResponseCode};
 
-use crate::wire::{TestBroker, message, pull};
+use super::wire::{TestBroker, message, pull};
 
 fn settings(broker: &TestBroker) -> Settings {
     Settings {
@@ -112,5 +112,28 @@ fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
         } else {
             fs::copy(entry.path(), target).unwrap();
         }
+    }
+}
+
+#[test]
+fn the_masters_of_users_guides_start_with_other_paths_and_addresses() {
+    for (name, text) in [
+        ("2m-2s-sync-broker-a.conf", include_str!("../vectors/conf/2m-2s-sync-broker-a.conf")),
+        ("broker02.conf", include_str!("../vectors/conf/broker02.conf")),
+        ("broker-a.conf", include_str!("../vectors/conf/broker-a.conf")),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        let report = settings.apply(name, text).unwrap();
+        let strange: Vec<_> = report.unknown.iter().map(|(_, key, _)| key.as_str()).collect();
+        assert!(strange.is_empty() || strange == ["disk"], "{name}: {strange:?}");
+        let ours = format!(
+            "brokerIP1=127.0.0.1\nlistenPort=0\nnamesrvAddr=\nstorePathRootDir={0}\nstorePathCommitLog={0}/commitlog",
+            folder.path().display()
+        );
+        settings.apply("the test", &ours).unwrap();
+        // The guide's files of 1 GiB are made, but nothing is written to them.
+        let broker = Broker::start(settings, Clock::system()).unwrap();
+        assert!(["broker-a", "broker02"].contains(&broker.name()), "{name}");
     }
 }

@@ -45,7 +45,7 @@ impl TestBroker {
             store_root: folder.path().join("store"),
             commit_log_file_bytes: 1 << 20,
             consume_queue_file_entries: 1_000,
-            shards: 1,
+            shards: super::SHARDS,
             ..Settings::default()
         };
         change(&mut settings);
