@@ -77,7 +77,7 @@ impl<'a> Scanner<'a> {
         let from = match inside {
             Some(from) => from,
             None => {
-                let wanted = length.max(WINDOW_BYTES).min(to_usize(segment.end() - position));
+                let wanted = to_usize(window_end(segment, position, to_u64(length)) - position);
                 self.window.resize(wanted, 0);
                 self.window_start = position;
                 let read = segment
@@ -99,17 +99,22 @@ impl<'a> Scanner<'a> {
             while at < segment.end() {
                 let Some(data) = self.next_data(&segment, at)? else { break };
                 at = at.max(data.saturating_sub(LEADING_ZEROS));
-                let chunk = self.bytes(&segment, at, to_u64(WINDOW_BYTES))?;
-                let (length, candidates) = (to_u64(chunk.len()), magics(chunk));
+                let end = window_end(&segment, at, to_u64(BLANK_BYTES));
+                let candidates = magics(self.bytes(&segment, at, end - at)?);
                 for offset in candidates {
                     if let Found::Record(_) = self.at(&segment, at + to_u64(offset))? {
                         return Ok(Some(at + to_u64(offset)));
                     }
                 }
-                if length <= to_u64(BLANK_BYTES) {
+                if end == segment.end() {
                     break;
                 }
-                at += length - to_u64(BLANK_BYTES) + 1;
+                at = match self.next_data(&segment, end)? {
+                    // A record may begin in this window and have its magic in the next.
+                    Some(data) if data == end => end - to_u64(BLANK_BYTES) + 1,
+                    Some(data) => data - LEADING_ZEROS,
+                    None => break,
+                };
             }
             at = segment.end();
         }
@@ -123,14 +128,12 @@ impl<'a> Scanner<'a> {
             while at < segment.end() {
                 let Some(data) = self.next_data(&segment, at)? else { break };
                 at = at.max(data);
-                let chunk = self.bytes(&segment, at, to_u64(WINDOW_BYTES))?;
+                let window = window_end(&segment, at, 1);
+                let chunk = self.bytes(&segment, at, window - at)?;
                 if let Some(last) = chunk.iter().rposition(|byte| *byte != 0) {
                     end = at + to_u64(last) + 1;
                 }
-                if chunk.is_empty() {
-                    break;
-                }
-                at += to_u64(chunk.len());
+                at = window;
             }
             at = segment.end();
         }
@@ -165,6 +168,15 @@ impl<'a> Scanner<'a> {
         }
         Ok(Ok(()))
     }
+}
+
+/// Where a read at `position` ends that wants at least `length` bytes.
+///
+/// Windows end where pages do: a page that was read in part is cached whole, counts as data from then on, and would
+/// lead from one empty window to the next.
+fn window_end(segment: &Segment, position: u64, length: u64) -> u64 {
+    let wanted = (position - segment.start).saturating_add(length).next_multiple_of(to_u64(WINDOW_BYTES));
+    segment.end().min(segment.start + wanted)
 }
 
 /// Where in `chunk` a record may begin: four bytes before each magic.

@@ -8,8 +8,8 @@ use std::{path::Path, sync::Arc};
 
 use rocketmq_boot_protocol::Clock;
 use rocketmq_boot_store::{
-    AppendError, OpenError, Store, TagsCode,
-    disk::{Cut, Disk, Sector, SimDisk},
+    AppendError, OpenError, Options, Store, TagsCode,
+    disk::{Cut, Disk, RealDisk, Sector, SimDisk},
 };
 use support::*;
 
@@ -44,6 +44,22 @@ fn a_clean_stop_is_found_as_it_was_left() {
         assert_eq!(assert_prefix(&store), 100);
         assert_eq!(send(&store, "t", 0, b"x").unwrap().queue_offset, 34);
     }
+}
+
+#[test]
+fn the_unused_part_of_a_file_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = || Options::new(folder.path());
+    let open = || Store::open(options(), Clock::system(), Arc::new(RealDisk)).unwrap();
+    for _ in 0..3 {
+        let (store, _) = open();
+        send(&store, "t", 0, b"x").unwrap();
+        store.close().unwrap();
+    }
+    drop(open());
+    // What was read is cached, and what is cached counts as data.
+    let log = RealDisk.open(&folder.path().join(LOG)).unwrap();
+    assert_eq!((log.size().unwrap(), log.next_data(4 << 20).unwrap()), (1 << 30, None));
 }
 
 #[test]
