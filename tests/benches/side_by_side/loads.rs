@@ -112,10 +112,17 @@ pub(crate) fn measure_sync(subject: &Subject, window: Duration, readings: &mut R
     Ok(())
 }
 
+/// Waits until the disk has what earlier loads wrote: the faster broker has written many times as much, and would
+/// be measured while the kernel still carries it out.
+fn settle() {
+    rustix::fs::sync();
+}
+
 /// A window of sends without a refusal.
 fn sends(subject: &Subject, sending: Sending, window: Duration) -> io::Result<Window> {
     let mut said = String::new();
     for _ in 0..ATTEMPTS {
+        settle();
         let seen = send(subject, sending, Plan::window(window))?;
         report(sending.row.key(), &seen);
         match seen.first_refusal {
@@ -160,6 +167,7 @@ fn pulls(subject: &Subject, window: Duration) -> io::Result<Window> {
 fn end_to_end(subject: &Subject, window: Duration, readings: &mut Readings) -> io::Result<()> {
     let (topic, _) = new_topic(subject, "e2e", 1)?;
     let target = Target { topic: &topic, queue: 0 };
+    settle();
     let counted = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
     let latency = long_poll::run(&subject.address, target, Duration::from_millis(1), 1_000, counted)?;
     let micros = |quantile: f64| nanos(latency.value_at_quantile(quantile)) / 1e3;
