@@ -30,7 +30,7 @@ impl<'a> Table<'a> {
         for system in &self.systems {
             head += &format!("{system:>15}");
         }
-        println!("{head}{:>6}  {:>10}  {:<15}{:>10}", "", "ratio", "(from .. to)", "floor");
+        println!("{head}{:>6}  {:>10}  {:<20}{:>12}", "", "ratio", "(from .. to)", "floor");
         for &row in &self.rows {
             self.print_row(row);
         }
@@ -77,7 +77,7 @@ impl<'a> Table<'a> {
             Some(true) => "held",
             Some(false) => "MISSED",
         };
-        println!("{line} {:<5}  {shown:>10}  {spread:<15}{floor:>10}  {held}", row.unit());
+        println!("{line} {:<5}  {shown:>10}  {spread:<20}{floor:>12}  {held}", row.unit());
     }
 }
 
