@@ -13,6 +13,8 @@ use rocketmq_boot_tests::cluster::Cluster;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use crate::servers::ours;
+
 /// The longest is a first retry: ten seconds by the broker's ladder, and a new retry topic has to become known.
 const PATIENCE: Duration = Duration::from_secs(90);
 const STOP: Duration = Duration::from_secs(10);
@@ -30,6 +32,11 @@ const SCENARIOS: [&str; 10] = [
     "broadcast",
     "offsets",
 ];
+
+#[test]
+fn our_client_and_our_servers_agree() {
+    run_all(Cluster::start(ours(), ""));
+}
 
 /// Runs every scenario against `cluster`, whose broker is stopped and started again in the middle of the last one.
 pub(crate) fn run_all(mut cluster: Cluster) {
