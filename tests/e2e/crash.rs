@@ -64,7 +64,7 @@ fn run(servers: Servers, settings: &str) {
     let mut offsets = Offsets::default();
     let mut caught = Vec::new();
     for round in 0..ROUNDS {
-        let wanted = Moment::of_round(round, &mut random);
+        let wanted = Moment::of_round(round);
         let segments = moment::segments(&cluster.store()).len();
         let since = SystemTime::now();
         let load = Load::start(
