@@ -2,7 +2,10 @@
 //! shard and with four, where a waiter is woken from another shard than its own.
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without ends it")]
-#![expect(clippy::duplicate_mod, reason = "the suite runs twice, and a constant above each copy tells them apart")]
+#![expect(
+    clippy::duplicate_mod,
+    reason = "the suite runs twice, and a constant above each copy tells them apart"
+)]
 
 macro_rules! suite {
     ($name:ident, $shards:literal) => {
