@@ -1,6 +1,10 @@
 //! A push consumer: its parts, and how they start and stop.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::{Mutex, RwLock};
 use rocketmq_boot_protocol::{
@@ -68,6 +72,8 @@ pub(super) struct Shared {
     pub(super) handler: Box<dyn Handler>,
     pub(super) offsets: Offsets,
     pub(super) queues: Mutex<HashMap<MessageQueue, Arc<Assigned>>>,
+    /// Topics that did not exist when they were subscribed to: whatever they hold came later.
+    pub(super) young: Mutex<HashSet<String>>,
     /// Bounded by the windows that messages are counted in before they come here.
     pub(super) deliveries: mpsc::UnboundedSender<Delivery>,
     pub(super) calls: Arc<Semaphore>,
@@ -178,6 +184,7 @@ pub(super) async fn start(
         handler,
         offsets,
         queues: Mutex::default(),
+        young: Mutex::default(),
         deliveries,
         turn: Turn::new(),
         intake,
@@ -249,6 +256,7 @@ impl PushConsumer {
                 Err(Error::NoRoute { .. }) if topic == self.shared.retry_topic => {}
                 Err(Error::NoRoute { .. }) => {
                     tracing::warn!(topic, group = self.shared.options.group, "topic does not exist yet");
+                    self.shared.young.lock().insert(topic);
                 }
                 route => drop(route?),
             }

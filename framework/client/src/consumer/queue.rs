@@ -223,6 +223,10 @@ impl Puller {
         match self.shared.options.start_from {
             // What failed before this member came is the group's to consume nevertheless.
             StartFrom::Last if is_retry => Ok(0),
+            // The broker may know of the queue only after its first messages, and those are not to be missed.
+            StartFrom::Last if self.shared.young.lock().contains(&queue.topic) => {
+                core.min_offset(queue).await
+            }
             StartFrom::Last => core.max_offset(queue).await,
             StartFrom::First => core.min_offset(queue).await,
             StartFrom::Timestamp(_) if is_retry => core.max_offset(queue).await,
