@@ -136,8 +136,7 @@ fn open_store(settings: &Settings, clock: &Clock) -> Result<Store, StartError> {
     Ok(store)
 }
 
-/// How tags codes are computed again when consume queues are rebuilt: those of delayed messages are due times
-/// (protocol 5.2).
+/// How tags codes are computed again when consume queues are rebuilt: those of delayed messages are due times.
 fn tags_code(levels: Vec<Duration>) -> impl Fn(&Record<'_>) -> i64 + Send + Sync {
     move |record| {
         if record.topic != topic::SCHEDULE_TOPIC {

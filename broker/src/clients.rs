@@ -1,4 +1,4 @@
-//! Who is connected: producers and consumers by group, as their heartbeats say (protocol 2.4).
+//! Who is connected: producers and consumers by group, as their heartbeats say.
 
 use std::{
     collections::{BTreeMap, HashMap},

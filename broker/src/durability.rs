@@ -3,7 +3,7 @@
 use rocketmq_boot_protocol::{Command, Frame, ResponseCode};
 
 /// Turns answers that say `SUCCESS` into `FLUSH_DISK_TIMEOUT`; the rest of each, the message's ids above all, stays,
-/// because the message is in the log (protocol 1.11).
+/// because the message is in the log.
 ///
 /// This is rare and may be slow: every answer is decoded and written again.
 pub(crate) fn not_flushed(answers: &[u8]) -> Vec<u8> {

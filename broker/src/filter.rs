@@ -4,7 +4,7 @@ use rocketmq_boot_protocol::message::hash::java_hash;
 
 /// A filter over the tags codes of a consume queue.
 ///
-/// Codes are hashes, so a message of another tag may pass; consumers compare the tag itself (protocol 6.7).
+/// Codes are hashes, so a message of another tag may pass; consumers compare the tag itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Filter {
     /// Everything.

@@ -1,4 +1,4 @@
-//! Clients and groups: heartbeats, goodbyes, members, queue locks (34, 35, 38, 41, 42; protocol 2.4).
+//! Clients and groups: heartbeats, goodbyes, members, queue locks (34, 35, 38, 41, 42).
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! Queue locks of orderly consumers: one client of a group at a time, for 60 seconds after it last asked.
 //!
-//! Locks live in memory only (protocol 6.10): after a restart the first to ask gets the queue, and consumers ask
+//! Locks live in memory only: after a restart the first to ask gets the queue, and consumers ask
 //! again every 20 seconds.
 
 use std::{collections::HashMap, time::Duration};
@@ -64,7 +64,7 @@ impl QueueLocks {
         }
     }
 
-    /// Whether anybody of the group holds a queue: its failed messages skip the retry topic then (protocol 2.2).
+    /// Whether anybody of the group holds a queue: its failed messages skip the retry topic then.
     pub(crate) fn is_orderly(&self, group: &str) -> bool {
         let now = self.clock.monotonic();
         self.held.lock().iter().any(|((of, _), lock)| of == group && !lock.expired(now))

@@ -1,4 +1,4 @@
-//! Questions about offsets: 14, 15, 29, 30, 31, 32 (protocol 2.1 and 6.9).
+//! Questions about offsets: 14, 15, 29, 30, 31, 32.
 
 use std::sync::Arc;
 
@@ -10,22 +10,27 @@ use rocketmq_boot_protocol::{
 };
 use rocketmq_boot_store::{Boundary, Heat, ReadLimit, ReadStatus};
 
-use crate::{offsets::Commit, reject::Reject, state::State, topics::TopicQueue};
+use crate::{
+    offsets::Commit,
+    reject::Reject,
+    state::State,
+    topics::{Topic, TopicQueue},
+};
 
 /// What Apache's broker says of a group that never committed; clients look at the code only.
 const NEVER_COMMITTED: &str = "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first";
 
 impl State {
-    /// How far a group is (14). A queue that is still whole counts as consumed up to 0 (protocol 6.9).
+    /// How far a group is (14). A queue that is still whole counts as consumed up to 0.
     pub(crate) fn query_offset(&self, request: &Command) -> Result<Command, Reject> {
         let header: QueryConsumerOffset = request.header()?;
         if let Some(offset) = self.offsets.of(&header.consumer_group, &header.topic, header.queue_id) {
             return Ok(offset_reply(request, offset));
         }
         let zero = header.set_zero_if_not_found.unwrap_or(true);
-        let whole = match self.existing_queue(&header.topic, header.queue_id) {
-            Some(queue) => queue.stored.min_offset() <= 0 && self.starts_in_memory(&queue),
-            None => true,
+        let whole = match self.checked_queue(&header.topic, header.queue_id) {
+            Ok(queue) => queue.stored.min_offset() <= 0 && self.starts_in_memory(&queue),
+            Err(_) => true,
         };
         if zero && whole { Ok(offset_reply(request, 0)) } else { Err(Reject::not_found(NEVER_COMMITTED)) }
     }
@@ -49,11 +54,7 @@ impl State {
         if self.groups.find(group).is_none() {
             return Err(Reject::group_not_exist(group));
         }
-        let found = self.topics.find(topic).ok_or_else(|| Reject::topic_not_exist(topic))?;
-        let queues = found.config.read_queue_nums.max(found.config.write_queue_nums);
-        if !(0..queues).contains(&queue_id) {
-            return Err(Reject::queue_out_of_range(topic, queue_id, queues));
-        }
+        self.checked_topic(topic, queue_id)?;
         if offset < 0 {
             return Err(Reject::invalid(format!("offset {offset} of {topic}:{queue_id} is negative")));
         }
@@ -101,13 +102,14 @@ impl State {
         self.checked_queue(&header.topic, header.queue_id)
     }
 
-    fn checked_queue(&self, topic: &str, queue_id: i32) -> Result<Arc<TopicQueue>, Reject> {
+    /// A topic that has this queue.
+    fn checked_topic(&self, topic: &str, queue_id: i32) -> Result<Arc<Topic>, Reject> {
         let found = self.topics.find(topic).ok_or_else(|| Reject::topic_not_exist(topic))?;
         let queues = found.config.read_queue_nums.max(found.config.write_queue_nums);
         if !(0..queues).contains(&queue_id) {
             return Err(Reject::queue_out_of_range(topic, queue_id, queues));
         }
-        Ok(self.topics.queue(&found, queue_id))
+        Ok(found)
     }
 
     /// Whether a queue's first message can be read without the disk: then nothing of it has been passed over yet.
@@ -117,8 +119,8 @@ impl State {
         read.is_ok_and(|outcome| outcome.status != ReadStatus::Cold)
     }
 
-    fn existing_queue(&self, topic: &str, queue_id: i32) -> Option<Arc<TopicQueue>> {
-        self.checked_queue(topic, queue_id).ok()
+    fn checked_queue(&self, topic: &str, queue_id: i32) -> Result<Arc<TopicQueue>, Reject> {
+        Ok(self.topics.queue(&*self.checked_topic(topic, queue_id)?, queue_id))
     }
 }
 

@@ -1,9 +1,6 @@
 //! What the broker reads from a message's properties, in one pass over their stored form.
 
-use rocketmq_boot_protocol::message::{
-    hash::java_hash,
-    property::{self, self as keys},
-};
+use rocketmq_boot_protocol::message::{hash::java_hash, property as keys};
 
 /// The properties that decide what happens to a message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,7 +22,7 @@ pub(crate) struct Marks<'a> {
 impl<'a> Marks<'a> {
     pub(crate) fn of(properties: &'a str) -> Self {
         let mut marks = Self { waits: true, ..Self::default() };
-        for (key, value) in property::iterate(properties) {
+        for (key, value) in keys::iterate(properties) {
             match key {
                 keys::UNIQ_KEY => marks.unique_key = Some(value),
                 keys::TAGS => marks.tags = Some(value),
@@ -55,7 +52,7 @@ pub(crate) fn replace(properties: &str, replaced: &[(&str, Option<&str>)]) -> St
         out.push_str(value);
         out.push('\u{2}');
     };
-    for (key, value) in property::iterate(properties) {
+    for (key, value) in keys::iterate(properties) {
         if !replaced.iter().any(|(gone, _)| *gone == key) {
             push(key, value);
         }

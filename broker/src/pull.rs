@@ -1,4 +1,4 @@
-//! Pulling messages (11, 361): checks, filter, reading, and holding what finds nothing (protocol 2.3).
+//! Pulling messages (11, 361): checks, filter, reading, and holding what finds nothing.
 
 use std::{
     sync::Arc,

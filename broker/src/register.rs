@@ -1,4 +1,4 @@
-//! Telling name servers that this broker exists and what topics it has (103, 104; protocol 2.5 and 2.7).
+//! Telling name servers that this broker exists and what topics it has (103, 104).
 //!
 //! Each name server has a task of its own: one that is away delays no other. All topics are sent each time, at once
 //! when one changes and every `registerNameServerPeriod` otherwise.

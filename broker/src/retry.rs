@@ -1,5 +1,4 @@
-//! Failed messages on their way back (36): to the retry topic through a delay level, or to the dead letters
-//! (protocol 6.2).
+//! Failed messages on their way back (36): to the retry topic through a delay level, or to the dead letters.
 
 use std::sync::Arc;
 

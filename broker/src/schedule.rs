@@ -1,4 +1,4 @@
-//! Delay levels: messages wait in `SCHEDULE_TOPIC_XXXX`, one queue a level, until they are due (protocol 6.3).
+//! Delay levels: messages wait in `SCHEDULE_TOPIC_XXXX`, one queue a level, until they are due.
 //!
 //! All messages of a level wait equally long, so its queue is in the order of due times and only its head matters.
 //! The task sleeps until the first head is due; nothing is polled. Progress is kept in `config/delayOffset.json`:

@@ -1,4 +1,4 @@
-//! Sending: what may be stored, where, and what the sender is told (10, 310, 320; protocol 2.2).
+//! Sending: what may be stored, where, and what the sender is told (10, 310, 320).
 //!
 //! A read batch goes through in three steps: every send is checked and rewritten on its own, here; all that passed are
 //! appended under one lock, then each is answered and whoever waits on the queues is woken, in [`stored`].
@@ -139,7 +139,7 @@ impl State {
         Ok(self.accepted(view, target, Messages::One(single), marks.waits))
     }
 
-    /// Messages of one batch share topic and queue; each has properties of its own (protocol 3.4).
+    /// Messages of one batch share topic and queue; each has properties of its own.
     fn accept_batch<'a>(&self, view: &SendView<'a>, target: Target) -> Result<Accepted<'a>, Reject> {
         let name = target.topic.name();
         if name.len() > topic::MAX_TOPIC_CHARS || topic::group_of_retry(name).is_some() {
@@ -217,7 +217,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether a send to a retry topic has had all its attempts: then its group (protocol 2.2; code 36 counts
+    /// Whether a send to a retry topic has had all its attempts: then its group (code 36 counts
     /// differently).
     fn is_dead<'a>(&self, view: &SendView<'a>) -> Result<Option<&'a str>, Reject> {
         const FIRST_WITH_LIMIT: i32 = 121;
@@ -235,7 +235,7 @@ impl State {
         Ok(Target { topic, queue_id: 0 })
     }
 
-    /// Sends a message to wait at its level, with its real destination among its properties (protocol 6.3).
+    /// Sends a message to wait at its level, with its real destination among its properties.
     fn delay<'a>(
         &self,
         level: usize,

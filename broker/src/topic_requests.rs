@@ -13,12 +13,7 @@ impl State {
     /// Creates or changes a topic (17).
     pub(crate) fn create_topic(&self, request: &Command) -> Result<Command, Reject> {
         let header: CreateTopic = request.header()?;
-        if topic::is_system(&header.topic) || self.is_own_name(&header.topic) {
-            return Err(Reject::invalid(format!(
-                "the topic[{}] is conflict with system topic.",
-                header.topic
-            )));
-        }
+        self.check_users(&header.topic)?;
         if !(0..=15).contains(&header.perm) {
             return Err(Reject::invalid(format!(
                 "perm {} of topic {}: 0 to 15 is allowed",
@@ -45,20 +40,19 @@ impl State {
     /// Deletes a topic with its queues and everybody's offsets (215).
     pub(crate) fn delete_topic(&self, request: &Command) -> Result<Command, Reject> {
         let header: TopicName = request.header()?;
-        if topic::is_system(&header.topic) || self.is_own_name(&header.topic) {
-            return Err(Reject::invalid(format!(
-                "the topic[{}] is conflict with system topic.",
-                header.topic
-            )));
-        }
+        self.check_users(&header.topic)?;
         topic::validate_topic(&header.topic)?;
         self.topics.delete(&header.topic)?;
         self.offsets.remove_topic(&header.topic);
         Ok(Command::success(request))
     }
 
-    /// Cluster and broker have topics of their names.
-    fn is_own_name(&self, topic: &str) -> bool {
-        topic == self.settings.cluster_name || topic == self.settings.broker_name
+    /// Refuses the system's topics; cluster and broker have topics of their names.
+    fn check_users(&self, topic: &str) -> Result<(), Reject> {
+        let own = [&self.settings.cluster_name, &self.settings.broker_name];
+        if topic::is_system(topic) || own.iter().any(|name| *name == topic) {
+            return Err(Reject::invalid(format!("the topic[{topic}] is conflict with system topic.")));
+        }
+        Ok(())
     }
 }

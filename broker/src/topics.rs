@@ -134,7 +134,7 @@ impl Topics {
         Arc::clone(topic.queues.write().entry(queue_id).or_insert_with(open))
     }
 
-    /// The topic of a send, made from the producer's template when it is missing (protocol 6.1).
+    /// The topic of a send, made from the producer's template when it is missing.
     ///
     /// # Errors
     /// The name is no topic's, or there is none and none may be made.

@@ -106,7 +106,8 @@ pub trait Service: Send + Sync + 'static {
     /// Handles a deferred request on the control runtime; what it returns is sent back unless the request is one-way.
     async fn request(&self, connection: &Arc<Connection>, request: Command) -> Option<Command>;
 
-    /// Told once, on the shard's thread, for every connection that ended.
+    /// Told once, on the shard's thread, for every connection that ended; not for one that the server's end found
+    /// still waiting for its shard.
     fn closed(&self, connection: &Arc<Connection>) {
         let _ = connection;
     }

@@ -24,7 +24,7 @@ mod tests {
         (0..count).map(|member| format!("10.0.0.1@{member:03}")).collect()
     }
 
-    /// The rule as RocketMQ states it (protocol 6.8), with its own case distinctions.
+    /// The rule as RocketMQ states it, with its own case distinctions.
     fn stated(index: usize, members: usize, queues: usize) -> Vec<usize> {
         let rest = queues % members;
         let average = match queues <= members {

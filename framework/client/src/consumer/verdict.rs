@@ -30,7 +30,7 @@ pub enum Verdict {
     Drop,
 }
 
-/// The broker's ladder: level 1 is the first (protocol 6.3).
+/// The broker's ladder: level 1 is the first.
 const LEVEL_SECONDS: [u64; 18] =
     [1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1_200, 1_800, 3_600, 7_200];
 

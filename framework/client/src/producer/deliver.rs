@@ -19,7 +19,7 @@ use crate::{
     routes::Missing,
 };
 
-/// Refusals after which another broker may well take the message (protocol 1.7).
+/// Refusals after which another broker may well take the message.
 const TRY_ANOTHER: [ResponseCode; 8] = [
     ResponseCode::TOPIC_NOT_EXIST,
     ResponseCode::SERVICE_NOT_AVAILABLE,
