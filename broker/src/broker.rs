@@ -186,6 +186,7 @@ fn start_tasks(state: &Arc<State>) {
     }
     drop(first);
     state.keep("delayed messages", State::deliver_delayed);
+    state.keep("statistics", State::keep_statistics);
     state.keep("held pulls", |state| async move {
         loop {
             tokio::select! {

@@ -14,6 +14,7 @@ use rocketmq_boot_remoting::{Batch, Connection, Service};
 use rocketmq_boot_store::Heat;
 
 use crate::{
+    admin,
     pull::{Pulled, is_pull},
     reject::Reject,
     send::{Accepted, Recent},
@@ -198,7 +199,7 @@ fn is_send(code: RequestCode) -> bool {
     matches!(code, RequestCode::SEND_MESSAGE | RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE)
 }
 
-/// The requests of the control runtime.
+/// The requests of the control runtime; those of tools have their lines in [`admin::answer`].
 fn answer(broker: &Arc<State>, connection: &Arc<Connection>, request: &Command) -> Result<Command, Reject> {
     match request.request_code() {
         RequestCode::HEART_BEAT => broker.heart_beat(connection, request),
@@ -213,8 +214,6 @@ fn answer(broker: &Arc<State>, connection: &Arc<Connection>, request: &Command) 
         RequestCode::GET_MIN_OFFSET => broker.min_offset(request),
         RequestCode::GET_EARLIEST_MSG_STORETIME => broker.earliest_time(request),
         RequestCode::SEARCH_OFFSET_BY_TIMESTAMP => broker.search_offset(request),
-        RequestCode::UPDATE_AND_CREATE_TOPIC => broker.create_topic(request),
-        RequestCode::DELETE_TOPIC_IN_BROKER => broker.delete_topic(request),
-        code => Err(Reject::not_supported(code)),
+        _ => admin::answer(broker, request),
     }
 }

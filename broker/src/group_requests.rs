@@ -25,7 +25,12 @@ impl State {
         request: &Command,
     ) -> Result<Command, Reject> {
         let heartbeat: Heartbeat = lenient::read("heartbeat", &request.body)?;
-        let beat = Beat { connection, client_id: &heartbeat.client_id };
+        let beat = Beat {
+            connection,
+            client_id: &heartbeat.client_id,
+            language: request.language.name(),
+            version: request.version,
+        };
         for data in &heartbeat.consumer_data_set {
             match self.groups.find_or_create(&data.group_name) {
                 Ok(group) => {

@@ -9,10 +9,14 @@
 //! | `send`, `pull`, `hold` | the hot path: sending, pulling, waiting for messages |
 //! | `retry`, `schedule` | failed messages, delay levels, dead letters |
 //! | `topics`, `groups`, `offsets`, `clients`, `locks` | what the broker knows |
+//! | `admin` | what tools and consoles ask for |
+//! | `statistics` | what the broker measures of its own work |
 //! | `register` | name servers |
 //! | [`config`] | `broker.conf` |
 //! | [`cli`] | the command line of `mqbroker` |
 
+mod admin;
+mod attributes;
 mod broker;
 pub mod cli;
 mod clients;
@@ -27,6 +31,7 @@ mod group_requests;
 mod groups;
 mod hold;
 mod locks;
+mod message_type;
 mod offset_requests;
 mod offsets;
 mod properties;
@@ -37,7 +42,7 @@ mod retry;
 mod schedule;
 mod send;
 mod state;
-mod topic_requests;
+mod statistics;
 mod topics;
 
 pub use broker::Broker;

@@ -75,6 +75,9 @@ impl State {
         if topic.config.order && !self.may_write() {
             return Err(Reject::broker_forbids(&self.settings.broker_name, "sending"));
         }
+        if self.settings.topic_message_type_check {
+            self.check_message_type(view, &topic)?;
+        }
         let queue_id = topic.queue_to_write(view.queue_id, || self.counters.random())?;
         if view.body.len() > self.settings.max_message_bytes {
             let limit = self.settings.max_message_bytes;

@@ -22,9 +22,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     clients::Clients,
-    config::{FlushDisk, Settings},
+    config::{FlushDisk, Live, Settings},
     counters::Counters,
     error::StartError,
+    files::{self, StateFile},
     groups::Groups,
     hold::HeldPulls,
     locks::QueueLocks,
@@ -33,6 +34,7 @@ use crate::{
     reject::Reject,
     schedule::Schedule,
     send::outcome_of,
+    statistics::Statistics,
     topics::{Topic, Topics},
 };
 
@@ -42,7 +44,7 @@ const REST: Duration = Duration::from_secs(1);
 /// Everything that a broker is made of, without its sockets.
 #[derive(Debug)]
 pub(crate) struct State {
-    pub(crate) settings: Settings,
+    pub(crate) settings: Live,
     pub(crate) clock: Clock,
     pub(crate) store: Store,
     pub(crate) topics: Topics,
@@ -53,6 +55,7 @@ pub(crate) struct State {
     pub(crate) schedule: Schedule,
     pub(crate) held: HeldPulls,
     pub(crate) counters: Counters,
+    pub(crate) statistics: Statistics,
     pub(crate) unique_keys: UniqueKeys,
     /// The properties that every message gets.
     pub(crate) stamp: String,
@@ -84,6 +87,7 @@ pub(crate) struct Own<'a> {
 impl State {
     pub(crate) fn load(settings: Settings, store: Store, clock: Clock) -> Result<Arc<Self>, StartError> {
         let local = std::net::IpAddr::from(std::net::Ipv4Addr::LOCALHOST);
+        let settings = Live::load(settings, StateFile::new(&store, files::BROKER_CONFIG), clock.now_ms())?;
         let advertised = settings.advertised_ip.unwrap_or(local);
         Ok(Arc::new(Self {
             topics: Topics::load(&store, &settings, &clock)?,
@@ -94,6 +98,7 @@ impl State {
             schedule: Schedule::load(&store, settings.delay_levels.clone(), &clock)?,
             held: HeldPulls::new(store.clone()),
             counters: Counters::default(),
+            statistics: Statistics::new(clock.now_ms()),
             unique_keys: UniqueKeys::new(advertised, std::process::id()),
             stamp: stamp(&settings),
             stopping: CancellationToken::new(),
@@ -197,7 +202,10 @@ impl State {
         }];
         self.store.append(&mut appends);
         let [append] = appends;
-        let appended = outcome_of(append.outcome)?;
+        let appended = outcome_of(append.outcome).inspect_err(|_| self.counters.put_failed())?;
+        let bytes = u64::from(appended.size);
+        self.counters.put(1, bytes, topic.traffic.system);
+        topic.traffic.puts.add(1, 1, bytes);
         match self.settings.flush {
             FlushDisk::Async => self.wake(&queue),
             FlushDisk::Sync => {

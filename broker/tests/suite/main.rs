@@ -19,6 +19,10 @@ macro_rules! suite {
             mod groups;
             #[path = "hostile.rs"]
             mod hostile;
+            #[path = "measuring.rs"]
+            mod measuring;
+            #[path = "progress.rs"]
+            mod progress;
             #[path = "pulling.rs"]
             mod pulling;
             #[path = "retrying.rs"]
@@ -27,6 +31,8 @@ macro_rules! suite {
             mod sending;
             #[path = "starting.rs"]
             mod starting;
+            #[path = "topics.rs"]
+            mod topics;
             #[path = "wire.rs"]
             mod wire;
         }
