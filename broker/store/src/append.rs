@@ -65,6 +65,8 @@ pub(crate) struct Tail {
     pub(crate) position: u64,
     pub(crate) timestamp: i64,
     pub(crate) closed: bool,
+    /// Whether the disk counts as full: nothing more is taken until it does not.
+    pub(crate) full: bool,
     /// What the keeper fills with zeros right now; nothing may be written there meanwhile.
     pub(crate) claim: Option<Range<u64>>,
     /// How far the keeper has filled the log with zeros.
@@ -73,7 +75,7 @@ pub(crate) struct Tail {
 
 impl Tail {
     pub(crate) fn new(segment: Arc<Segment>, position: u64, timestamp: i64) -> Self {
-        Self { segment, position, timestamp, closed: false, claim: None, blocks_to: 0 }
+        Self { segment, position, timestamp, closed: false, full: false, claim: None, blocks_to: 0 }
     }
 }
 
@@ -167,6 +169,9 @@ impl Inner {
     fn place(&self, tail: &mut MutexGuard<'_, Tail>, batch: &mut [Append<'_>], staged: &mut [u8]) {
         if tail.closed {
             return refuse_staged(batch, &AppendError::Closed);
+        }
+        if tail.full {
+            return refuse_staged(batch, &AppendError::Full);
         }
         tail.timestamp = tail.timestamp.max(self.clock.now_ms());
         let (mut rest, mut bytes) = (batch, staged);

@@ -69,6 +69,9 @@ pub enum AppendError {
     /// The store is closed.
     #[error("the store is closed")]
     Closed,
+    /// The disk counts as full, see [`Store::set_full`](crate::Store::set_full).
+    #[error("the disk is full")]
+    Full,
     /// The record, or a batch that must lie together, is too long.
     #[error("{bytes} bytes are more than the {limit_bytes} that can be appended at once")]
     TooLarge {
