@@ -4,7 +4,7 @@
 //! reading the file holds it, and with it its map, until done. The first offsets of the queues move behind what is gone
 //! before their files are removed, so a reader is told where the queue begins and never finds a hole.
 
-use std::io;
+use std::{io, path::Path};
 
 use rocketmq_boot_protocol::message::record::Record;
 
@@ -95,9 +95,16 @@ impl Store {
         Ok(None)
     }
 
-    /// Refuses all appends with [`AppendError::Full`](crate::AppendError::Full), or takes them again.
-    pub fn set_full(&self, full: bool) {
-        self.inner().tail.lock().full = full;
+    /// Refuses all appends with [`AppendError::Full`](crate::AppendError::Full) while the disk is used to so many
+    /// percent, or takes them again; says whether they were refused before.
+    pub fn set_full(&self, used_percent: Option<u64>) -> bool {
+        std::mem::replace(&mut self.inner().tail.lock().full, used_percent).is_some()
+    }
+
+    /// The folders that grow with what is stored: that of the log and the root.
+    pub fn folders(&self) -> [&Path; 2] {
+        let options = &self.inner().options;
+        [&options.commit_log, &options.root]
     }
 
     /// When the first message of a file was stored; `None` when no sound one begins there, or none yet.

@@ -148,9 +148,9 @@ fn a_removal_that_is_cut_short_leaves_a_log_without_gaps() {
 #[test]
 fn a_full_store_refuses_until_it_is_not() {
     let (store, _) = open(&SimDisk::new());
-    store.set_full(true);
-    assert!(matches!(send(&store, "t", 0, b"x"), Err(AppendError::Full)));
-    store.set_full(false);
+    assert!(!store.set_full(Some(93)));
+    assert!(matches!(send(&store, "t", 0, b"x"), Err(AppendError::Full { used_percent: 93 })));
+    assert!(store.set_full(None));
     assert_eq!(send(&store, "t", 0, b"x").unwrap().queue_offset, 0, "a refusal leaves no trace");
 }
 
