@@ -214,6 +214,8 @@ fn answer(broker: &Arc<State>, connection: &Arc<Connection>, request: &Command) 
         RequestCode::GET_MIN_OFFSET => broker.min_offset(request),
         RequestCode::GET_EARLIEST_MSG_STORETIME => broker.earliest_time(request),
         RequestCode::SEARCH_OFFSET_BY_TIMESTAMP => broker.search_offset(request),
+        RequestCode::CLEAN_EXPIRED_CONSUMEQUEUE => broker.clean_queues(request),
+        RequestCode::DELETE_EXPIRED_COMMITLOG => Ok(broker.delete_expired(request)),
         RequestCode::UPDATE_AND_CREATE_TOPIC => broker.create_topic(request),
         RequestCode::DELETE_TOPIC_IN_BROKER => broker.delete_topic(request),
         code => Err(Reject::not_supported(code)),
