@@ -11,6 +11,7 @@
 //! | `flush`, `keeper` | the threads: making the log durable; the next file, queue files, checkpoints |
 //! | `recovery`, `scan` | what happens between opening and the first append |
 //! | `segment`, `queue`, `queue_files`, `queues`, `entry`, `checkpoint` | the files |
+//! | `timer` | which records wait for which instant |
 //! | [`disk`] | the only way to the disk, real or simulated |
 //! | [`metadata`] | the broker's small tables, saved so that a crash leaves the old or the new one |
 
@@ -34,6 +35,7 @@ mod recovery;
 mod scan;
 mod segment;
 mod store;
+mod timer;
 
 pub use append::{Append, Appended};
 pub use error::{AppendError, FlushFailure, OpenError, ReadError};
@@ -43,3 +45,6 @@ pub use queue::Queue;
 pub use read::{Heat, ReadLimit, ReadOutcome, ReadStatus};
 pub use recovery::{Quarantined, Recovered, quarantine_folder};
 pub use store::Store;
+pub use timer::{
+    SlotUnits, TIMER_PROGRESS_BYTES, TimerOptions, TimerProgress, TimerUnit, Timers, TimersFound,
+};
