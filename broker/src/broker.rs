@@ -187,6 +187,7 @@ fn start_tasks(state: &Arc<State>) {
     drop(first);
     state.keep("delayed messages", State::deliver_delayed);
     state.keep("statistics", State::keep_statistics);
+    state.keep("cleaning", State::clean);
     state.keep("held pulls", |state| async move {
         loop {
             tokio::select! {

@@ -11,6 +11,7 @@
 //! | `topics`, `groups`, `offsets`, `clients`, `locks` | what the broker knows |
 //! | `admin` | what tools and consoles ask for |
 //! | `statistics` | what the broker measures of its own work |
+//! | `cleaning` | how long messages are kept, and a full disk |
 //! | `register` | name servers |
 //! | [`config`] | `broker.conf` |
 //! | [`cli`] | the command line of `mqbroker` |
@@ -18,6 +19,7 @@
 mod admin;
 mod attributes;
 mod broker;
+mod cleaning;
 pub mod cli;
 mod clients;
 pub mod config;

@@ -10,6 +10,7 @@ mod tally;
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::civil::Date;
 use parking_lot::Mutex;
 use rocketmq_boot_protocol::body::stats::BrokerStats;
 
@@ -26,9 +27,6 @@ const SECOND_MS: i64 = 1_000;
 
 /// Between two samples of topics and groups.
 const TALLIES_MS: i64 = 10_000;
-
-/// A day, for the totals of days.
-const DAY_MS: i64 = 86_400_000;
 
 /// The measurements of the whole broker.
 #[derive(Debug)]
@@ -48,10 +46,10 @@ struct Samples {
     days: Days,
 }
 
-/// Totals at the last two midnights.
+/// Totals at the last two midnights, as clocks on the wall have them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Days {
-    day: i64,
+    date: Date,
     pub(crate) put_yesterday: u64,
     pub(crate) put_today: u64,
     pub(crate) got_yesterday: u64,
@@ -68,7 +66,7 @@ impl Statistics {
                 puts: Windows::default(),
                 gets: Windows::default(),
                 tallies_at: now_ms,
-                days: Days { day: now_ms.div_euclid(DAY_MS), ..Days::default() },
+                days: Days { date: date(now_ms), ..Days::default() },
             }),
         }
     }
@@ -150,11 +148,17 @@ impl State {
 
 impl Days {
     fn turn(&mut self, now_ms: i64, work: &Work) {
-        let day = now_ms.div_euclid(DAY_MS);
-        if day != self.day {
-            self.day = day;
+        let date = date(now_ms);
+        if date != self.date {
+            self.date = date;
             (self.put_yesterday, self.got_yesterday) = (self.put_today, self.got_today);
             (self.put_today, self.got_today) = (work.put_by_users, work.got_by_users);
         }
     }
+}
+
+/// The date that calendars on the wall show.
+fn date(now_ms: i64) -> Date {
+    let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default();
+    now.to_zoned(jiff::tz::TimeZone::system()).date()
 }
