@@ -8,4 +8,5 @@ pub mod offset;
 pub mod pull;
 pub mod route;
 pub mod send;
+pub mod timer;
 pub mod topic;
