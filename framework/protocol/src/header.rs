@@ -10,4 +10,5 @@ pub mod pull;
 pub mod route;
 pub mod send;
 pub mod stats;
+pub mod timer;
 pub mod topic;
