@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -45,6 +48,8 @@ struct Tables {
 pub(crate) struct Clients {
     clock: Clock,
     tables: RwLock<Tables>,
+    /// Whose turn it is to be asked about a transaction.
+    turn: AtomicUsize,
 }
 
 /// The client behind a heartbeat.
@@ -56,7 +61,7 @@ pub(crate) struct Beat<'a> {
 
 impl Clients {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, tables: RwLock::default() }
+        Self { clock, tables: RwLock::default(), turn: AtomicUsize::new(0) }
     }
 
     fn member(&self, beat: &Beat<'_>) -> Member {
@@ -140,6 +145,17 @@ impl Clients {
         for (members, group) in told {
             tell(&group, &members);
         }
+    }
+
+    /// Who can be asked about a producer group's transactions, each time beginning with the next.
+    pub(crate) fn producers(&self, group: &str) -> Vec<Arc<Connection>> {
+        let tables = self.tables.read();
+        let Some(members) = tables.producers.get(group) else { return Vec::new() };
+        let mut connections: Vec<_> = members.values().map(|member| &member.connection).collect();
+        connections.sort_unstable_by_key(|connection| connection.id());
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % connections.len().max(1);
+        connections.rotate_left(turn);
+        connections.into_iter().cloned().collect()
     }
 
     /// The ids of a group's members; `None` for a group that nobody is in.

@@ -98,8 +98,20 @@ pub struct Settings {
     pub sync_flush_timeout: Duration,
     /// `maxMessageSize` of a body in bytes **(default: 4 MiB)**.
     pub max_message_bytes: usize,
+    /// `fileReservedTime`: how long messages are kept **(default: 72 h)**.
+    pub file_reserved: Duration,
     /// `messageDelayLevel` **(default: `1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h`)**.
     pub delay_levels: Vec<Duration>,
+    /// `rejectTransactionMessage`: half messages are refused **(default: false)**.
+    pub reject_transactions: bool,
+    /// `transactionTimeOut`: how long a producer has before it is asked how its transaction ended **(default: 6 s)**.
+    pub transaction_timeout: Duration,
+    /// `transactionCheckInterval`: time between two rounds of asking **(default: 30 s)**.
+    pub transaction_check_interval: Duration,
+    /// `transactionCheckMax`: how often a producer is asked before its message is parked **(default: 15)**.
+    pub transaction_check_max: u32,
+    /// `storeReplyMessageEnable`: replies are stored too, not just pushed to who asked **(default: true)**.
+    pub store_replies: bool,
     /// `longPollingEnable` **(default: true)**.
     pub long_polling: bool,
     /// `shortPollingTimeMills`: how long pulls are held without long polling **(default: 1 s)**.
@@ -145,7 +157,13 @@ impl Default for Settings {
             flush_interval: Duration::from_millis(500),
             sync_flush_timeout: Duration::from_secs(5),
             max_message_bytes: 4 << 20,
+            file_reserved: Duration::from_secs(72 * 3_600),
             delay_levels: keys::delay_levels(DELAY_LEVELS).unwrap_or_default(),
+            reject_transactions: false,
+            transaction_timeout: Duration::from_secs(6),
+            transaction_check_interval: Duration::from_secs(30),
+            transaction_check_max: 15,
+            store_replies: true,
             long_polling: true,
             short_polling: Duration::from_secs(1),
             max_transfer_count: 1_024,

@@ -63,6 +63,9 @@ impl Service for Requests {
         let broker = Arc::clone(&self.0);
         let answer = match RequestCode(request.code) {
             code if is_pull(code) || is_send(code) => self.slow(connection, &request),
+            RequestCode::END_TRANSACTION => {
+                broker.end_transaction(&request).unwrap_or_else(|reject| Some(reject.answer(&request)))
+            }
             _ => Some(answer(&broker, connection, &request).unwrap_or_else(|reject| reject.answer(&request))),
         };
         answer.filter(|_| !one_way)

@@ -8,6 +8,7 @@
 //! | `dispatch` | every request code, and the function that answers it |
 //! | `send`, `pull`, `hold` | the hot path: sending, pulling, waiting for messages |
 //! | `retry`, `schedule` | failed messages, delay levels, dead letters |
+//! | `transaction` | half messages, how they end, and asking producers how they did |
 //! | `topics`, `groups`, `offsets`, `clients`, `locks` | what the broker knows |
 //! | `register` | name servers |
 //! | [`config`] | `broker.conf` |
@@ -39,6 +40,7 @@ mod send;
 mod state;
 mod topic_requests;
 mod topics;
+mod transaction;
 
 pub use broker::Broker;
 pub use config::Settings;

@@ -110,13 +110,11 @@ impl Reject {
         Self::new(ResponseCode::INVALID_PARAMETER, why)
     }
 
-    /// Half messages are not served.
-    pub(crate) fn no_transactions(broker: &str) -> Self {
+    /// A producer that asked not to be asked for a while has let that while pass.
+    pub(crate) fn too_late_to_end() -> Self {
         Self::new(
-            ResponseCode::NO_PERMISSION,
-            format!(
-                "the broker[{broker}] sending transaction message is forbidden: it has no transactions yet"
-            ),
+            ResponseCode::ILLEGAL_OPERATION,
+            "the transaction is over its CHECK_IMMUNITY_TIME_IN_SECONDS, wait to be asked",
         )
     }
 

@@ -65,6 +65,7 @@ impl State {
                 reconsume_times: record.reconsume_times.saturating_add(1),
                 level: level.and_then(|level| usize::try_from(level).ok()).unwrap_or(0),
                 record: &record,
+                committed: None,
             },
         )?;
         Ok(Command::success(request))

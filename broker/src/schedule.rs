@@ -245,13 +245,14 @@ impl State {
         self.append_own(
             &target,
             queue_id,
-            &Own { properties: &text, reconsume_times: record.reconsume_times, level: 0, record },
-        )
+            &Own { properties: &text, reconsume_times: record.reconsume_times, level: 0, record, committed: None },
+        )?;
+        Ok(())
     }
 }
 
 /// Waits until the wall hand shows `at_ms`, for ever without one.
-async fn until(clock: &Clock, at_ms: Option<i64>) {
+pub(crate) async fn until(clock: &Clock, at_ms: Option<i64>) {
     let Some(at_ms) = at_ms else { return std::future::pending().await };
     match clock.until(at_ms) {
         Wait::Due => {}

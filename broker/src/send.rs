@@ -3,12 +3,13 @@
 //! A read batch goes through in three steps: every send is checked and rewritten on its own, here; all that passed are
 //! appended under one lock, then each is answered and whoever waits on the queues is woken, in [`stored`].
 
+mod half;
 mod stored;
 
 use std::{borrow::Cow, sync::Arc};
 
 use rocketmq_boot_protocol::{
-    Encoding, RequestCode,
+    Encoding,
     hot::SendView,
     message::{batch, property as keys, record::MAX_PROPERTIES_BYTES, sys_flag::Transaction},
     topic,
@@ -31,6 +32,8 @@ pub(crate) struct Accepted<'a> {
     topic: Arc<Topic>,
     pub(crate) queue: Arc<TopicQueue>,
     queue_id: i32,
+    /// The queue that the sender is told: where the message is meant to be in the end.
+    answered_queue_id: i32,
     sys_flag: i32,
     born_timestamp: i64,
     reconsume_times: i32,
@@ -83,11 +86,8 @@ impl State {
                 view.body.len()
             )));
         }
-        if Transaction::of(view.sys_flag) != Transaction::None {
-            return Err(Reject::no_transactions(&self.settings.broker_name));
-        }
         let target = Target { topic, queue_id };
-        if view.batch && view.code == RequestCode::SEND_BATCH_MESSAGE {
+        if view.batch {
             self.accept_batch(view, target)
         } else {
             self.accept_one(view, target)
@@ -116,12 +116,20 @@ impl State {
 
     fn accept_one<'a>(&self, view: &SendView<'a>, target: Target) -> Result<Accepted<'a>, Reject> {
         let marks = Marks::of(view.properties);
-        self.check_marks(&marks)?;
         let dead = self.is_dead(view)?;
         let target = match dead {
             Some(group) => self.dead_letters(group)?,
             None => target,
         };
+        // What clients before 4.6.1 send back to a retry topic still says that it was a half message.
+        if marks.half && !(view.reconsume_times > 0 && marks.delay_level > 0) {
+            return self.accept_half(view, &target, &marks);
+        }
+        if !marks.half {
+            check_visible(view)?;
+        }
+        self.check_marks(&marks)?;
+        let answered_queue_id = target.queue_id;
         let level = if dead.is_some() { 0 } else { marks.delay_level.min(self.settings.delay_levels.len()) };
         let unique_key = self.unique_key(&marks);
         let single = Single {
@@ -136,11 +144,14 @@ impl State {
             level => self.delay(level, target, single)?,
         };
         self.check_properties(&single)?;
-        Ok(self.accepted(view, target, Messages::One(single), marks.waits))
+        let accepted = self.accepted(view, target, Messages::One(single), marks.waits);
+        let sys_flag = if marks.half { Transaction::None.set(view.sys_flag) } else { view.sys_flag };
+        Ok(Accepted { answered_queue_id, sys_flag, ..accepted })
     }
 
     /// Messages of one batch share topic and queue; each has properties of its own.
     fn accept_batch<'a>(&self, view: &SendView<'a>, target: Target) -> Result<Accepted<'a>, Reject> {
+        check_visible(view)?;
         let name = target.topic.name();
         if name.len() > topic::MAX_TOPIC_CHARS || topic::group_of_retry(name).is_some() {
             return Err(Reject::illegal_message(format!("a batch cannot be sent to {name}")));
@@ -156,6 +167,9 @@ impl State {
                 Reject::illegal_message(format!("properties of a batch's message: {error}"))
             })?;
             let marks = Marks::of(properties);
+            if marks.half {
+                return Err(Reject::illegal_message("a half message cannot be part of a batch"));
+            }
             self.check_marks(&marks)?;
             waits &= marks.waits;
             let unique_key = self.unique_key(&marks);
@@ -186,6 +200,7 @@ impl State {
             queue: self.topics.queue(&target.topic, target.queue_id),
             topic: target.topic,
             queue_id: target.queue_id,
+            answered_queue_id: target.queue_id,
             sys_flag: view.sys_flag,
             born_timestamp: view.born_timestamp,
             reconsume_times: view.reconsume_times,
@@ -198,9 +213,6 @@ impl State {
     }
 
     fn check_marks(&self, marks: &Marks<'_>) -> Result<(), Reject> {
-        if marks.half {
-            return Err(Reject::no_transactions(&self.settings.broker_name));
-        }
         if marks.timer && marks.delay_level == 0 {
             return Err(Reject::no_timers());
         }
@@ -296,6 +308,16 @@ impl State {
     /// Whether the broker's own permission lets it take messages.
     pub(crate) fn may_write(&self) -> bool {
         self.settings.permission & topic::PERM_WRITE != 0
+    }
+}
+
+/// Refuses what says in its system flag that it is no message to be seen, but not in its properties.
+fn check_visible(view: &SendView<'_>) -> Result<(), Reject> {
+    match Transaction::of(view.sys_flag) {
+        Transaction::None | Transaction::Commit => Ok(()),
+        Transaction::Prepared | Transaction::Rollback => {
+            Err(Reject::illegal_message("a half message must say TRAN_MSG=true"))
+        }
     }
 }
 

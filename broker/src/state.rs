@@ -13,10 +13,11 @@ use rocketmq_boot_protocol::{
         id::UniqueKeys,
         property as keys,
         record::{Draft, Record},
+        sys_flag,
     },
     topic,
 };
-use rocketmq_boot_store::{Append, Store};
+use rocketmq_boot_store::{Append, Appended, Store};
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -34,6 +35,7 @@ use crate::{
     schedule::Schedule,
     send::outcome_of,
     topics::{Topic, Topics},
+    transaction::{Committed, Transactions},
 };
 
 /// How long a background task that panicked rests before it is started again.
@@ -51,6 +53,7 @@ pub(crate) struct State {
     pub(crate) clients: Clients,
     pub(crate) locks: QueueLocks,
     pub(crate) schedule: Schedule,
+    pub(crate) transactions: Transactions,
     pub(crate) held: HeldPulls,
     pub(crate) counters: Counters,
     pub(crate) unique_keys: UniqueKeys,
@@ -79,6 +82,8 @@ pub(crate) struct Own<'a> {
     /// The delay level, 0 for none.
     pub(crate) level: usize,
     pub(crate) record: &'a Record<'a>,
+    /// Set when this is what a half message comes to light as.
+    pub(crate) committed: Option<Committed<'a>>,
 }
 
 impl State {
@@ -92,6 +97,7 @@ impl State {
             clients: Clients::new(clock.clone()),
             locks: QueueLocks::new(clock.clone()),
             schedule: Schedule::load(&store, settings.delay_levels.clone(), &clock)?,
+            transactions: Transactions::new(&settings, &clock),
             held: HeldPulls::new(store.clone()),
             counters: Counters::default(),
             unique_keys: UniqueKeys::new(advertised, std::process::id()),
@@ -141,7 +147,7 @@ impl State {
         target: &Arc<Topic>,
         queue_id: i32,
         own: &Own<'_>,
-    ) -> Result<(), Reject> {
+    ) -> Result<Appended, Reject> {
         let level = own.level.min(self.schedule.max_level());
         let tags_code = Marks::of(own.properties).tags_code();
         if level == 0 {
@@ -160,9 +166,10 @@ impl State {
             ],
         );
         let due = self.schedule.due(level, self.clock.now_ms());
-        self.append_as(&schedule, i32::try_from(level - 1).unwrap_or(0), &properties, due, own)?;
+        let appended =
+            self.append_as(&schedule, i32::try_from(level - 1).unwrap_or(0), &properties, due, own)?;
         self.schedule.added.notify_one();
-        Ok(())
+        Ok(appended)
     }
 
     fn append_as(
@@ -172,20 +179,22 @@ impl State {
         properties: &str,
         tags_code: i64,
         own: &Own<'_>,
-    ) -> Result<(), Reject> {
+    ) -> Result<Appended, Reject> {
         let queue = self.topics.queue(topic, queue_id);
         let record = own.record;
-        let mut appends = [Append {
+        let committed = own.committed.as_ref();
+        let mut appends = vec![Append {
             queue: &queue.stored,
             draft: Draft {
                 queue_id,
                 flag: record.flag,
-                sys_flag: record.sys_flag,
+                sys_flag: committed
+                    .map_or(record.sys_flag, |_| sys_flag::Transaction::Commit.set(record.sys_flag)),
                 born_timestamp: record.born_timestamp,
                 born_host: record.born_host,
                 store_host: self.store_host(),
                 reconsume_times: own.reconsume_times,
-                prepared_transaction_offset: 0,
+                prepared_transaction_offset: committed.map_or(0, |_| record.physical_offset),
                 body: record.body,
                 topic: topic.name().as_bytes(),
                 properties: properties.as_bytes(),
@@ -195,9 +204,10 @@ impl State {
             joined: false,
             outcome: None,
         }];
+        // The message and the note that its transaction ended are both stored, or neither is.
+        appends.extend(committed.map(|committed| Append { joined: true, ..committed.op.append() }));
         self.store.append(&mut appends);
-        let [append] = appends;
-        let appended = outcome_of(append.outcome)?;
+        let appended = outcome_of(appends.swap_remove(0).outcome)?;
         match self.settings.flush {
             FlushDisk::Async => self.wake(&queue),
             FlushDisk::Sync => {
@@ -205,7 +215,7 @@ impl State {
                 self.store.when_flushed(appended.end(), Box::new(move |_| state.wake(&queue)));
             }
         }
-        Ok(())
+        Ok(appended)
     }
 
     /// Runs work that may block, away from the shards.

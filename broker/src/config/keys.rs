@@ -55,6 +55,13 @@ const KEYS: &[Key] = keys! {
     "syncFlushTimeout": s, v => millis(v).map(|v| s.sync_flush_timeout = v), in_ms(s.sync_flush_timeout);
     "maxMessageSize": s, v => within(v, 1, 15 << 20).map(|v| s.max_message_bytes = v), s.max_message_bytes.to_string();
     "messageDelayLevel": s, v => delay_levels(v).map(|v| s.delay_levels = v), print_delay_levels(&s.delay_levels);
+    "rejectTransactionMessage": s, v => flag(v).map(|v| s.reject_transactions = v), s.reject_transactions.to_string();
+    "transactionTimeOut": s, v => millis(v).map(|v| s.transaction_timeout = v), in_ms(s.transaction_timeout);
+    "transactionCheckInterval": s, v => millis(v).map(|v| s.transaction_check_interval = v),
+        in_ms(s.transaction_check_interval);
+    "transactionCheckMax": s, v => within(v, 1, 1_000_000).map(|v| s.transaction_check_max = v),
+        s.transaction_check_max.to_string();
+    "storeReplyMessageEnable": s, v => flag(v).map(|v| s.store_replies = v), s.store_replies.to_string();
     "longPollingEnable": s, v => flag(v).map(|v| s.long_polling = v), s.long_polling.to_string();
     "shortPollingTimeMills": s, v => millis(v).map(|v| s.short_polling = v), in_ms(s.short_polling);
     "maxTransferCountOnMessageInMemory": s, v => within(v, 1, 4096).map(|v| s.max_transfer_count = v),
@@ -131,7 +138,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "queryMessageThreadPoolNums",
     "redeleteHangedFileInterval",
     "registerBrokerTimeoutMills",
-    "rejectTransactionMessage",
     "rocketmqHome",
     "sendMessageThreadPoolNums",
     "sendThreadPoolQueueCapacity",
@@ -143,9 +149,8 @@ const WITHOUT_EFFECT: &[&str] = &[
     "timerMaxDelaySec",
     "timerPrecisionMs",
     "timerWheelEnable",
-    "transactionCheckInterval",
-    "transactionCheckMax",
-    "transactionTimeOut",
+    "transactionOpBatchInterval",
+    "transactionOpMsgMaxSize",
     "transientStorePoolEnable",
     "transientStorePoolSize",
     "useEpollNativeSelector",

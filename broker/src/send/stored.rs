@@ -125,7 +125,7 @@ impl State {
                 encoding: send.encoding,
                 opaque: send.opaque,
                 physical_offset: appended.physical_offset,
-                queue_id: send.queue_id,
+                queue_id: send.answered_queue_id,
                 queue_offset: appended.queue_offset,
                 transaction_id: &id,
             };
@@ -141,7 +141,7 @@ impl State {
                     [] => Offsets::One(appended.physical_offset),
                     many => Offsets::Batch(many),
                 },
-                queue_id: send.queue_id,
+                queue_id: send.answered_queue_id,
                 queue_offset: appended.queue_offset,
                 transaction_id: &id,
                 region: &self.settings.region,

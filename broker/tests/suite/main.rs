@@ -27,6 +27,8 @@ macro_rules! suite {
             mod sending;
             #[path = "starting.rs"]
             mod starting;
+            #[path = "transactions.rs"]
+            mod transactions;
             #[path = "wire.rs"]
             mod wire;
         }

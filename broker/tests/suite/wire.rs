@@ -3,6 +3,7 @@
 use std::{
     io::{ErrorKind, Read, Write},
     net::TcpStream,
+    path::Path,
     time::Duration,
 };
 
@@ -10,7 +11,7 @@ use rocketmq_boot_broker::{Broker, Settings};
 use rocketmq_boot_protocol::{
     Clock, Command, Encoding, Frame, RequestCode, ResponseCode,
     body::{
-        ConsumerData, Heartbeat, SubscriptionData,
+        ConsumerData, Heartbeat, ProducerData, SubscriptionData,
         dialect::{Dialect, write},
     },
     header::{
@@ -58,9 +59,30 @@ impl TestBroker {
         Wire::connect(self.broker.as_ref().unwrap())
     }
 
+    /// A broker on a copy of the files as they lie there now: what a killed process would have left. It shares the
+    /// clock.
+    pub(crate) fn killed(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        copy(&self.settings.store_root, &folder.path().join("store"));
+        let settings = Settings { store_root: folder.path().join("store"), ..self.settings.clone() };
+        let broker = Broker::start(settings.clone(), self.clock.clone()).unwrap();
+        Self { broker: Some(broker), clock: self.clock.clone(), folder, settings }
+    }
+
     pub(crate) fn restart(&mut self) {
         self.broker.take().unwrap().stop(Duration::from_secs(5));
         self.broker = Some(Broker::start(self.settings.clone(), self.clock.clone()).unwrap());
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, to) = {
+            let entry = entry.unwrap();
+            (entry.path(), to.join(entry.file_name()))
+        };
+        if path.is_dir() { copy(&path, &to) } else { drop(std::fs::copy(&path, &to).unwrap()) }
     }
 }
 
@@ -149,6 +171,17 @@ impl Wire {
     /// Says that a consumer of `group` subscribes to `topic`.
     pub(crate) fn heartbeat(&mut self, client: &str, group: &str, topic: &str, tags: &str) {
         self.heartbeat_of(client, group, SubscriptionData::tags(topic, tags, 1, java_hash));
+    }
+
+    /// Says that a producer of `group` is here.
+    pub(crate) fn produces_for(&mut self, client: &str, group: &str) {
+        let heartbeat = Heartbeat {
+            client_id: client.into(),
+            producer_data_set: vec![ProducerData { group_name: group.into() }],
+            ..Heartbeat::default()
+        };
+        let request = Command::bare(RequestCode::HEART_BEAT).with_body(write(&heartbeat, Dialect::Fastjson));
+        self.expect(request, ResponseCode::SUCCESS);
     }
 
     /// [`Wire::heartbeat`] with a subscription of the caller's.
