@@ -66,6 +66,10 @@ impl Service for Requests {
             RequestCode::END_TRANSACTION => {
                 broker.end_transaction(&request).unwrap_or_else(|reject| Some(reject.answer(&request)))
             }
+            code if is_relayed(code) => {
+                let answer = relayed(&broker, connection, &request).await;
+                Some(answer.unwrap_or_else(|reject| reject.answer(&request)))
+            }
             _ => Some(answer(&broker, connection, &request).unwrap_or_else(|reject| reject.answer(&request))),
         };
         answer.filter(|_| !one_way)
@@ -98,6 +102,7 @@ impl Requests {
                         // What was sent before the pull must be there for it.
                         self.flush(connection, &mut accepted, batch.out());
                         self.pull(connection, &view, records, batch.out());
+                        batch.spill();
                     }
                     None => batch.defer(*frame),
                 },
@@ -201,6 +206,31 @@ fn is_send(code: RequestCode) -> bool {
     matches!(code, RequestCode::SEND_MESSAGE | RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE)
 }
 
+fn is_relayed(code: RequestCode) -> bool {
+    matches!(
+        code,
+        RequestCode::SEND_REPLY_MESSAGE
+            | RequestCode::SEND_REPLY_MESSAGE_V2
+            | RequestCode::GET_CONSUMER_RUNNING_INFO
+            | RequestCode::CONSUME_MESSAGE_DIRECTLY
+            | RequestCode::INVOKE_BROKER_TO_GET_CONSUMER_STATUS
+    )
+}
+
+/// The requests that another client has to answer first.
+async fn relayed(
+    broker: &Arc<State>,
+    connection: &Arc<Connection>,
+    request: &Command,
+) -> Result<Command, Reject> {
+    match request.request_code() {
+        RequestCode::GET_CONSUMER_RUNNING_INFO => broker.consumer_running(request).await,
+        RequestCode::CONSUME_MESSAGE_DIRECTLY => broker.consume_directly(request).await,
+        RequestCode::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => broker.consumer_status(request).await,
+        _ => broker.send_reply(connection, request).await,
+    }
+}
+
 /// The requests of the control runtime.
 fn answer(broker: &Arc<State>, connection: &Arc<Connection>, request: &Command) -> Result<Command, Reject> {
     match request.request_code() {
@@ -216,6 +246,8 @@ fn answer(broker: &Arc<State>, connection: &Arc<Connection>, request: &Command) 
         RequestCode::GET_MIN_OFFSET => broker.min_offset(request),
         RequestCode::GET_EARLIEST_MSG_STORETIME => broker.earliest_time(request),
         RequestCode::SEARCH_OFFSET_BY_TIMESTAMP => broker.search_offset(request),
+        RequestCode::CLEAN_EXPIRED_CONSUMEQUEUE => broker.clean_queues(request),
+        RequestCode::DELETE_EXPIRED_COMMITLOG => Ok(broker.delete_expired(request)),
         RequestCode::UPDATE_AND_CREATE_TOPIC => broker.create_topic(request),
         RequestCode::DELETE_TOPIC_IN_BROKER => broker.delete_topic(request),
         code => Err(Reject::not_supported(code)),

@@ -9,12 +9,15 @@
 //! | `send`, `pull`, `hold` | the hot path: sending, pulling, waiting for messages |
 //! | `retry`, `schedule` | failed messages, delay levels, dead letters |
 //! | `transaction` | half messages, how they end, and asking producers how they did |
+//! | `reply`, `relay` | replies to requests, questions that only a client can answer |
 //! | `topics`, `groups`, `offsets`, `clients`, `locks` | what the broker knows |
+//! | `cleaning` | how long messages are kept, and a full disk |
 //! | `register` | name servers |
 //! | [`config`] | `broker.conf` |
 //! | [`cli`] | the command line of `mqbroker` |
 
 mod broker;
+mod cleaning;
 pub mod cli;
 mod clients;
 pub mod config;
@@ -34,6 +37,8 @@ mod properties;
 mod pull;
 mod register;
 mod reject;
+mod relay;
+mod reply;
 mod retry;
 mod schedule;
 mod send;

@@ -122,6 +122,12 @@ impl Schedule {
             .inspect_err(|_| self.progress.lock().dirty = true)
     }
 
+    /// The offset that each level delivers next.
+    pub(crate) fn all(&self) -> Vec<(i64, i64)> {
+        let entry = |(level, next): (&usize, &i64)| (i64::try_from(*level).unwrap_or(0), *next);
+        self.progress.lock().next.iter().map(entry).collect()
+    }
+
     fn next(&self, level: usize) -> i64 {
         self.progress.lock().next.get(&level).copied().unwrap_or(0)
     }
@@ -245,7 +251,13 @@ impl State {
         self.append_own(
             &target,
             queue_id,
-            &Own { properties: &text, reconsume_times: record.reconsume_times, level: 0, record, committed: None },
+            &Own {
+                properties: &text,
+                reconsume_times: record.reconsume_times,
+                level: 0,
+                record,
+                committed: None,
+            },
         )?;
         Ok(())
     }

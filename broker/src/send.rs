@@ -47,7 +47,11 @@ pub(crate) struct Accepted<'a> {
 #[derive(Debug)]
 enum Messages<'a> {
     One(Single<'a>),
-    Batch(Vec<Single<'a>>),
+    Batch {
+        singles: Vec<Single<'a>>,
+        /// The batch's own unique key; only its sender hears of it again.
+        key: &'a str,
+    },
 }
 
 /// One message: what is stored of it.
@@ -61,9 +65,10 @@ struct Single<'a> {
 }
 
 /// Where a message really goes.
-struct Target {
-    topic: Arc<Topic>,
-    queue_id: i32,
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) topic: Arc<Topic>,
+    pub(crate) queue_id: i32,
 }
 
 impl State {
@@ -73,12 +78,7 @@ impl State {
         view: &SendView<'a>,
         recent: &mut Recent,
     ) -> Result<Accepted<'a>, Reject> {
-        self.check_running()?;
-        let topic = self.topic_of_send(view, recent)?;
-        if topic.config.order && !self.may_write() {
-            return Err(Reject::broker_forbids(&self.settings.broker_name, "sending"));
-        }
-        let queue_id = topic.queue_to_write(view.queue_id, || self.counters.random())?;
+        let target = self.destination(view, recent)?;
         if view.body.len() > self.settings.max_message_bytes {
             let limit = self.settings.max_message_bytes;
             return Err(Reject::illegal_message(format!(
@@ -86,12 +86,18 @@ impl State {
                 view.body.len()
             )));
         }
-        let target = Target { topic, queue_id };
-        if view.batch {
-            self.accept_batch(view, target)
-        } else {
-            self.accept_one(view, target)
+        if view.batch { self.accept_batch(view, target) } else { self.accept_one(view, target) }
+    }
+
+    /// Where a send asks to go, if it may.
+    pub(crate) fn destination(&self, view: &SendView<'_>, recent: &mut Recent) -> Result<Target, Reject> {
+        self.check_running()?;
+        let topic = self.topic_of_send(view, recent)?;
+        if topic.config.order && !self.may_write() {
+            return Err(Reject::broker_forbids(&self.settings.broker_name, "sending"));
         }
+        let queue_id = topic.queue_to_write(view.queue_id, || self.counters.random())?;
+        Ok(Target { topic, queue_id })
     }
 
     fn topic_of_send(&self, view: &SendView<'_>, recent: &mut Recent) -> Result<Arc<Topic>, Reject> {
@@ -186,7 +192,8 @@ impl State {
         if singles.is_empty() {
             return Err(Reject::illegal_message("a batch without messages"));
         }
-        Ok(self.accepted(view, target, Messages::Batch(singles), waits))
+        let key = keys::get(view.properties, keys::UNIQ_KEY).unwrap_or_default();
+        Ok(self.accepted(view, target, Messages::Batch { singles, key }, waits))
     }
 
     fn accepted<'a>(

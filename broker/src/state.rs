@@ -22,6 +22,7 @@ use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    cleaning::Cleaning,
     clients::Clients,
     config::{FlushDisk, Settings},
     counters::Counters,
@@ -34,7 +35,7 @@ use crate::{
     reject::Reject,
     schedule::Schedule,
     send::outcome_of,
-    topics::{Topic, Topics},
+    topics::{Topic, TopicQueue, Topics},
     transaction::{Committed, Transactions},
 };
 
@@ -54,6 +55,7 @@ pub(crate) struct State {
     pub(crate) locks: QueueLocks,
     pub(crate) schedule: Schedule,
     pub(crate) transactions: Transactions,
+    pub(crate) cleaning: Cleaning,
     pub(crate) held: HeldPulls,
     pub(crate) counters: Counters,
     pub(crate) unique_keys: UniqueKeys,
@@ -98,6 +100,7 @@ impl State {
             locks: QueueLocks::new(clock.clone()),
             schedule: Schedule::load(&store, settings.delay_levels.clone(), &clock)?,
             transactions: Transactions::new(&settings, &clock),
+            cleaning: Cleaning::new(store.clone(), &settings),
             held: HeldPulls::new(store.clone()),
             counters: Counters::default(),
             unique_keys: UniqueKeys::new(advertised, std::process::id()),
@@ -206,12 +209,21 @@ impl State {
         }];
         // The message and the note that its transaction ended are both stored, or neither is.
         appends.extend(committed.map(|committed| Append { joined: true, ..committed.op.append() }));
-        self.store.append(&mut appends);
-        let appended = outcome_of(appends.swap_remove(0).outcome)?;
+        self.append_and_wake(&queue, &mut appends)
+    }
+
+    /// Stores messages of which the first goes to `queue`, and wakes who waits there; answers where that one lies.
+    pub(crate) fn append_and_wake(
+        self: &Arc<Self>,
+        queue: &Arc<TopicQueue>,
+        appends: &mut [Append<'_>],
+    ) -> Result<Appended, Reject> {
+        self.store.append(appends);
+        let appended = outcome_of(appends.first_mut().and_then(|append| append.outcome.take()))?;
         match self.settings.flush {
-            FlushDisk::Async => self.wake(&queue),
+            FlushDisk::Async => self.wake(queue),
             FlushDisk::Sync => {
-                let (state, queue) = (Arc::clone(self), Arc::clone(&queue));
+                let (state, queue) = (Arc::clone(self), Arc::clone(queue));
                 self.store.when_flushed(appended.end(), Box::new(move |_| state.wake(&queue)));
             }
         }

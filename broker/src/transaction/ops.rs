@@ -114,8 +114,7 @@ impl State {
         let (mut at, mut bytes) = (from, Vec::new());
         while at < to && !self.stopping.is_cancelled() {
             bytes.clear();
-            let outcome =
-                self.store.read(&queue.stored, at, BATCH, &mut |_| true, &mut bytes, Heat::Any)?;
+            let outcome = self.store.read(&queue.stored, at, BATCH, &mut |_| true, &mut bytes, Heat::Any)?;
             if outcome.status == ReadStatus::Found {
                 for record in records(&bytes) {
                     let Ok(record) = record else { break };

@@ -13,6 +13,8 @@ macro_rules! suite {
         mod $name {
             const SHARDS: usize = $shards;
 
+            #[path = "ageing.rs"]
+            mod ageing;
             #[path = "captured.rs"]
             mod captured;
             #[path = "groups.rs"]
@@ -21,6 +23,10 @@ macro_rules! suite {
             mod hostile;
             #[path = "pulling.rs"]
             mod pulling;
+            #[path = "relaying.rs"]
+            mod relaying;
+            #[path = "replying.rs"]
+            mod replying;
             #[path = "retrying.rs"]
             mod retrying;
             #[path = "sending.rs"]

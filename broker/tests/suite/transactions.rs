@@ -156,7 +156,7 @@ fn ends_that_do_not_fit_are_refused_in_apaches_words() {
     let sent = wire.send(half("UNIQ_KEY=U", "order"));
     wire.send(message("orders", 1, "UNIQ_KEY=V;PGROUP=buyers", "no half"));
     let good = end(&sent, Transaction::Commit);
-    let visible = i64::try_from(all(&mut wire, "orders", 1)[0].physical_offset).unwrap();
+    let visible = all(&mut wire, "orders", 1)[0].physical_offset;
     for (wrong, remark) in [
         (EndTransaction { producer_group: "thieves".into(), ..good.clone() }, "The producer group wrong"),
         (
@@ -385,7 +385,10 @@ fn a_half_message_that_nobody_can_be_asked_about_blocks_no_other() {
         }
     }
     let parked = all(&mut wire, PARKED, 0);
-    assert_eq!(bodies(&parked), ["nobody's", "full"]);
+    // The fullest of all at the least.
+    let (first, others) = parked.split_first().unwrap();
+    assert_eq!(first.body, "nobody's");
+    assert!(!others.is_empty() && others.iter().all(|view| view.body == "full"), "{:?}", bodies(&parked));
 }
 
 #[test]
