@@ -124,6 +124,16 @@ pub struct Settings {
     pub delay_levels: Vec<Duration>,
     /// Messages that come at an instant.
     pub timers: TimerSettings,
+    /// `rejectTransactionMessage`: half messages are refused **(default: false)**.
+    pub reject_transactions: bool,
+    /// `transactionTimeOut`: how long a producer has before it is asked how its transaction ended **(default: 6 s)**.
+    pub transaction_timeout: Duration,
+    /// `transactionCheckInterval`: time between two rounds of asking **(default: 30 s)**.
+    pub transaction_check_interval: Duration,
+    /// `transactionCheckMax`: how often a producer is asked before its message is parked **(default: 15)**.
+    pub transaction_check_max: u32,
+    /// `storeReplyMessageEnable`: replies are stored too, not just pushed to who asked **(default: true)**.
+    pub store_replies: bool,
     /// `longPollingEnable` **(default: true)**.
     pub long_polling: bool,
     /// `shortPollingTimeMills`: how long pulls are held without long polling **(default: 1 s)**.
@@ -180,6 +190,11 @@ impl Default for Settings {
             delete_batch: 10,
             delay_levels: keys::delay_levels(DELAY_LEVELS).unwrap_or_default(),
             timers: TimerSettings::default(),
+            reject_transactions: false,
+            transaction_timeout: Duration::from_secs(6),
+            transaction_check_interval: Duration::from_secs(30),
+            transaction_check_max: 15,
+            store_replies: true,
             long_polling: true,
             short_polling: Duration::from_secs(1),
             max_transfer_count: 1_024,

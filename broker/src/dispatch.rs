@@ -63,6 +63,13 @@ impl Service for Requests {
         let broker = Arc::clone(&self.0);
         let answer = match RequestCode(request.code) {
             code if is_pull(code) || is_send(code) => self.slow(connection, &request),
+            RequestCode::END_TRANSACTION => {
+                broker.end_transaction(&request).unwrap_or_else(|reject| Some(reject.answer(&request)))
+            }
+            code if is_relayed(code) => {
+                let answer = relayed(&broker, connection, &request).await;
+                Some(answer.unwrap_or_else(|reject| reject.answer(&request)))
+            }
             _ => Some(answer(&broker, connection, &request).unwrap_or_else(|reject| reject.answer(&request))),
         };
         answer.filter(|_| !one_way)
@@ -197,6 +204,31 @@ fn refuse(reject: &Reject, encoding: Encoding, opaque: i32, flag: i32, out: &mut
 
 fn is_send(code: RequestCode) -> bool {
     matches!(code, RequestCode::SEND_MESSAGE | RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE)
+}
+
+fn is_relayed(code: RequestCode) -> bool {
+    matches!(
+        code,
+        RequestCode::SEND_REPLY_MESSAGE
+            | RequestCode::SEND_REPLY_MESSAGE_V2
+            | RequestCode::GET_CONSUMER_RUNNING_INFO
+            | RequestCode::CONSUME_MESSAGE_DIRECTLY
+            | RequestCode::INVOKE_BROKER_TO_GET_CONSUMER_STATUS
+    )
+}
+
+/// The requests that another client has to answer first.
+async fn relayed(
+    broker: &Arc<State>,
+    connection: &Arc<Connection>,
+    request: &Command,
+) -> Result<Command, Reject> {
+    match request.request_code() {
+        RequestCode::GET_CONSUMER_RUNNING_INFO => broker.consumer_running(request).await,
+        RequestCode::CONSUME_MESSAGE_DIRECTLY => broker.consume_directly(request).await,
+        RequestCode::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => broker.consumer_status(request).await,
+        _ => broker.send_reply(connection, request).await,
+    }
 }
 
 /// The requests of the control runtime.

@@ -9,6 +9,8 @@
 //! | `send`, `pull`, `hold` | the hot path: sending, pulling, waiting for messages |
 //! | `retry`, `schedule` | failed messages, delay levels, dead letters |
 //! | `timers`, `recall` | messages that come at an instant, and those that are taken back |
+//! | `transaction` | half messages, how they end, and asking producers how they did |
+//! | `reply`, `relay` | replies to requests, questions that only a client can answer |
 //! | `topics`, `groups`, `offsets`, `clients`, `locks` | what the broker knows |
 //! | `cleaning` | how long messages are kept, and a full disk |
 //! | `register` | name servers |
@@ -37,6 +39,8 @@ mod pull;
 mod recall;
 mod register;
 mod reject;
+mod relay;
+mod reply;
 mod retry;
 mod schedule;
 mod send;
@@ -44,6 +48,7 @@ mod state;
 mod timers;
 mod topic_requests;
 mod topics;
+mod transaction;
 
 pub use broker::Broker;
 pub use config::Settings;

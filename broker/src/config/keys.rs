@@ -84,6 +84,13 @@ const KEYS: &[Key] = keys! {
         s.timers.recall_when_read_only.to_string();
     "appendTopicForTimerDeleteKey": s, v => flag(v).map(|v| s.timers.recall_names_topic = v),
         s.timers.recall_names_topic.to_string();
+    "rejectTransactionMessage": s, v => flag(v).map(|v| s.reject_transactions = v), s.reject_transactions.to_string();
+    "transactionTimeOut": s, v => millis(v).map(|v| s.transaction_timeout = v), in_ms(s.transaction_timeout);
+    "transactionCheckInterval": s, v => millis(v).map(|v| s.transaction_check_interval = v),
+        in_ms(s.transaction_check_interval);
+    "transactionCheckMax": s, v => within(v, 1, 1_000_000).map(|v| s.transaction_check_max = v),
+        s.transaction_check_max.to_string();
+    "storeReplyMessageEnable": s, v => flag(v).map(|v| s.store_replies = v), s.store_replies.to_string();
     "longPollingEnable": s, v => flag(v).map(|v| s.long_polling = v), s.long_polling.to_string();
     "shortPollingTimeMills": s, v => millis(v).map(|v| s.short_polling = v), in_ms(s.short_polling);
     "maxTransferCountOnMessageInMemory": s, v => within(v, 1, 4096).map(|v| s.max_transfer_count = v),
@@ -154,7 +161,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "queryMessageThreadPoolNums",
     "redeleteHangedFileInterval",
     "registerBrokerTimeoutMills",
-    "rejectTransactionMessage",
     "rocketmqHome",
     "sendMessageThreadPoolNums",
     "sendThreadPoolQueueCapacity",
@@ -174,9 +180,8 @@ const WITHOUT_EFFECT: &[&str] = &[
     "timerPutMessageThreadNum",
     "timerSkipUnknownError",
     "timerWarmEnable",
-    "transactionCheckInterval",
-    "transactionCheckMax",
-    "transactionTimeOut",
+    "transactionOpBatchInterval",
+    "transactionOpMsgMaxSize",
     "transientStorePoolEnable",
     "transientStorePoolSize",
     "useEpollNativeSelector",

@@ -25,6 +25,10 @@ macro_rules! suite {
             mod pulling;
             #[path = "recalling.rs"]
             mod recalling;
+            #[path = "relaying.rs"]
+            mod relaying;
+            #[path = "replying.rs"]
+            mod replying;
             #[path = "retrying.rs"]
             mod retrying;
             #[path = "sending.rs"]
@@ -33,6 +37,8 @@ macro_rules! suite {
             mod starting;
             #[path = "timing.rs"]
             mod timing;
+            #[path = "transactions.rs"]
+            mod transactions;
             #[path = "wire.rs"]
             mod wire;
         }

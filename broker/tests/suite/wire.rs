@@ -13,7 +13,7 @@ use rocketmq_boot_broker::{Broker, Settings};
 use rocketmq_boot_protocol::{
     Clock, Command, Encoding, Frame, RequestCode, ResponseCode,
     body::{
-        ConsumerData, Heartbeat, SubscriptionData,
+        ConsumerData, Heartbeat, ProducerData, SubscriptionData,
         dialect::{Dialect, write},
     },
     header::{
@@ -196,6 +196,17 @@ impl Wire {
     /// Says that a consumer of `group` subscribes to `topic`.
     pub(crate) fn heartbeat(&mut self, client: &str, group: &str, topic: &str, tags: &str) {
         self.heartbeat_of(client, group, SubscriptionData::tags(topic, tags, 1, java_hash));
+    }
+
+    /// Says that a producer of `group` is here.
+    pub(crate) fn produces_for(&mut self, client: &str, group: &str) {
+        let heartbeat = Heartbeat {
+            client_id: client.into(),
+            producer_data_set: vec![ProducerData { group_name: group.into() }],
+            ..Heartbeat::default()
+        };
+        let request = Command::bare(RequestCode::HEART_BEAT).with_body(write(&heartbeat, Dialect::Fastjson));
+        self.expect(request, ResponseCode::SUCCESS);
     }
 
     /// [`Wire::heartbeat`] with a subscription of the caller's.

@@ -12,6 +12,7 @@ pub mod lenient;
 pub mod offset;
 pub mod progress;
 pub mod registration;
+pub mod relay;
 pub mod route;
 pub mod stats;
 
