@@ -95,7 +95,12 @@ fn copy(from: &Path, to: &Path) {
             copy(&entry.path(), &to);
             continue;
         }
-        let (mut source, copied) = (fs::File::open(entry.path()).unwrap(), fs::File::create(&to).unwrap());
+        let mut source = match fs::File::open(entry.path()) {
+            // A table that is being saved has a name of its own until it takes the place of the one before.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            opened => opened.unwrap(),
+        };
+        let copied = fs::File::create(&to).unwrap();
         copied.set_len(source.metadata().unwrap().len()).unwrap();
         let (mut chunk, mut at) = (vec![0; 1 << 20], 0);
         loop {
