@@ -7,6 +7,8 @@
 //! |---|---|
 //! | `dispatch` | every request code, and the function that answers it |
 //! | `send`, `pull`, `hold` | the hot path: sending, pulling, waiting for messages |
+//! | `filter`, `sql` | which messages a pull wants |
+//! | `query` | looking for messages by key, by place, by queue |
 //! | `retry`, `schedule` | failed messages, delay levels, dead letters |
 //! | `topics`, `groups`, `offsets`, `clients`, `locks` | what the broker knows |
 //! | `register` | name servers |
@@ -31,11 +33,13 @@ mod offset_requests;
 mod offsets;
 mod properties;
 mod pull;
+mod query;
 mod register;
 mod reject;
 mod retry;
 mod schedule;
 mod send;
+mod sql;
 mod state;
 mod topic_requests;
 mod topics;

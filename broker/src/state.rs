@@ -17,7 +17,7 @@ use rocketmq_boot_protocol::{
     topic,
 };
 use rocketmq_boot_store::{Append, Store};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -25,11 +25,13 @@ use crate::{
     config::{FlushDisk, Settings},
     counters::Counters,
     error::StartError,
+    filter::Expressions,
     groups::Groups,
     hold::HeldPulls,
     locks::QueueLocks,
     offsets::Offsets,
     properties::{Marks, replace},
+    query::MAX_QUERIES,
     reject::Reject,
     schedule::Schedule,
     send::outcome_of,
@@ -52,6 +54,9 @@ pub(crate) struct State {
     pub(crate) locks: QueueLocks,
     pub(crate) schedule: Schedule,
     pub(crate) held: HeldPulls,
+    pub(crate) expressions: Expressions,
+    /// Leave to look for messages.
+    pub(crate) queries: Arc<Semaphore>,
     pub(crate) counters: Counters,
     pub(crate) unique_keys: UniqueKeys,
     /// The properties that every message gets.
@@ -93,6 +98,8 @@ impl State {
             locks: QueueLocks::new(clock.clone()),
             schedule: Schedule::load(&store, settings.delay_levels.clone(), &clock)?,
             held: HeldPulls::new(store.clone()),
+            expressions: Expressions::default(),
+            queries: Arc::new(Semaphore::new(MAX_QUERIES)),
             counters: Counters::default(),
             unique_keys: UniqueKeys::new(advertised, std::process::id()),
             stamp: stamp(&settings),

@@ -8,6 +8,7 @@ pub mod dialect;
 pub mod group;
 pub mod lenient;
 pub mod offset;
+pub mod query;
 pub mod registration;
 pub mod route;
 

@@ -6,6 +6,7 @@ pub mod broker;
 pub mod group;
 pub mod offset;
 pub mod pull;
+pub mod query;
 pub mod route;
 pub mod send;
 pub mod topic;
