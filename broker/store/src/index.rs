@@ -41,9 +41,7 @@ use crate::{
 };
 
 /// How long a search waits for the index to come to the end of the log.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How long a stop waits for it.
-const STOP_PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What messages are looked for by.
 #[derive(Debug, Clone, Copy)]
@@ -153,18 +151,10 @@ impl Index {
         self.progress.lock().mark
     }
 
-    /// Ends the thread, and waits until it has written what it has.
+    /// Ends the thread, which writes what it has.
     pub(crate) fn stop(&self) {
-        let mut progress = self.progress.lock();
-        progress.stop = true;
+        self.progress.lock().stop = true;
         self.work.notify_all();
-        let until = Instant::now() + STOP_PATIENCE;
-        while !progress.ended {
-            if self.written.wait_until(&mut progress, until).timed_out() {
-                tracing::warn!("the key index takes long to stop; the rest of it is made at the next start");
-                return;
-            }
-        }
     }
 
     /// Waits until the index has come to `position`, or for a while.
@@ -208,7 +198,7 @@ impl Index {
 impl Store {
     /// The newest messages with a key. Without an index nothing is found.
     ///
-    /// May block: on the disk, and for up to three seconds on the index, when that is behind the log.
+    /// May block: on the disk, and for up to ten seconds on the index, when that is behind the log.
     ///
     /// # Errors
     /// [`ReadError`] when the disk fails.

@@ -44,12 +44,15 @@ pub struct ReadLimit {
     pub max_scan: usize,
 }
 
+/// Asked whether a record is wanted.
+pub type RecordFilter<'a> = dyn FnMut(&[u8]) -> bool + 'a;
+
 /// Which messages a read gives.
 pub struct Wanted<'a> {
     /// Asked with the tags code of each entry.
     pub codes: &'a mut dyn FnMut(i64) -> bool,
     /// Asked with each record whose entry has passed.
-    pub records: Option<&'a mut dyn FnMut(&[u8]) -> bool>,
+    pub records: Option<&'a mut RecordFilter<'a>>,
 }
 
 impl fmt::Debug for Wanted<'_> {

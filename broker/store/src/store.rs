@@ -220,15 +220,11 @@ impl Store {
         if mem::replace(&mut inner.tail.lock().closed, true) {
             return Ok(());
         }
-        // What SYNC_FLUSH has not shown yet is to be indexed too.
-        let saved = inner.flusher.flush(&inner.segments).and_then(|_| {
-            if let Some(index) = &inner.index {
-                index.stop();
-            }
-            inner.save_checkpoint(true)
-        });
+        // What SYNC_FLUSH has not shown yet is to be indexed too, and how far the index came is to be noted.
+        let flushed = inner.flusher.flush(&inner.segments);
         self.threads.stop();
-        saved?;
+        flushed?;
+        inner.save_checkpoint(true)?;
         inner.disk.remove(&inner.abort_path())?;
         inner.disk.sync_dir(&inner.options.root)
     }

@@ -35,8 +35,8 @@ const GATHER_BYTES: usize = 8 << 20;
 const STEP: usize = 1024;
 /// How long a thread that could not write rests.
 const REST: Duration = Duration::from_secs(1);
-/// How long it goes on at a stop, to come to the end of the log.
-const LAST_STRETCH: Duration = Duration::from_secs(1);
+/// So near the end of the log the thread comes to it before it stops.
+const LAST_STRETCH_BYTES: u64 = 64 << 20;
 
 /// What lies at a position of the log.
 pub(super) enum Found {
@@ -126,8 +126,8 @@ pub(super) fn run(inner: &Inner, index: &Index) {
             break;
         }
     }
-    let until = Instant::now() + LAST_STRETCH;
-    let settled = follower.advance(|| Instant::now() >= until).and_then(|()| follower.sync());
+    let left = inner.flusher.readable().saturating_sub(follower.position);
+    let settled = follower.advance(|| left > LAST_STRETCH_BYTES).and_then(|()| follower.sync());
     if let Err(error) = settled {
         tracing::warn!(%error, "the rest of the key index is made at the next start");
     }
