@@ -9,8 +9,11 @@ use parking_lot::Mutex;
 
 use super::{CompileError, Expression, parser};
 
-/// Expressions of a generation; two are kept, and what is used moves into the newer one.
-const GENERATION: usize = 512;
+/// Bytes of text in a generation; two are kept, and what is used moves into the newer one. An expression takes some
+/// times the memory of its text.
+const GENERATION_BYTES: usize = 512 << 10;
+/// What an expression takes beside its text, in the same measure.
+const BESIDE_TEXT_BYTES: usize = 64;
 /// The longest text that is kept: none that is longer can be compiled.
 const MAX_KEPT_BYTES: usize = 4 << 10;
 
@@ -26,6 +29,7 @@ pub(crate) struct Expressions {
 struct Generations {
     new: HashMap<Box<str>, Compiled>,
     old: HashMap<Box<str>, Compiled>,
+    new_bytes: usize,
 }
 
 impl Expressions {
@@ -63,10 +67,14 @@ impl Generations {
     }
 
     fn keep(&mut self, text: Box<str>, compiled: Compiled) {
-        if self.new.len() >= GENERATION {
+        let bytes = text.len() + BESIDE_TEXT_BYTES;
+        if self.new_bytes + bytes > GENERATION_BYTES {
             self.old = mem::take(&mut self.new);
+            self.new_bytes = 0;
         }
-        self.new.insert(text, compiled);
+        if self.new.insert(text, compiled).is_none() {
+            self.new_bytes += bytes;
+        }
     }
 }
 
@@ -78,12 +86,12 @@ mod tests {
     fn what_is_used_is_compiled_once_and_the_rest_is_forgotten() {
         let expressions = Expressions::default();
         let used = expressions.compile("used = 1").unwrap();
-        for number in 0..3 * GENERATION {
-            expressions.compile(&format!("p{number} = 1")).unwrap();
+        for number in 0..1_000 {
+            expressions.compile(&format!("p{number} = '{}'", "x".repeat(2_000))).unwrap();
             assert!(Arc::ptr_eq(&used, &expressions.compile("used = 1").unwrap()));
         }
         let generations = expressions.generations.lock();
-        assert!(generations.new.len() + generations.old.len() <= 2 * GENERATION);
+        assert!((100..600).contains(&(generations.new.len() + generations.old.len())));
     }
 
     #[test]

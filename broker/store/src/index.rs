@@ -86,7 +86,7 @@ pub(crate) struct IndexMark {
 
 /// What the store knew of the index when it was opened.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Found {
+pub(crate) struct Opened {
     /// Whether the store had not been closed.
     pub(crate) unclean: bool,
     /// The mark of the checkpoint; without a position when this store has not written it.
@@ -101,7 +101,7 @@ pub(crate) struct Found {
 pub(crate) struct Index {
     folder: PathBuf,
     shape: Shape,
-    found: Found,
+    opened: Opened,
     files: RwLock<Vec<Arc<IndexFile>>>,
     progress: Mutex<Progress>,
     /// Told when there is something to do for the thread.
@@ -123,14 +123,14 @@ struct Progress {
 }
 
 impl Index {
-    pub(crate) fn new(folder: PathBuf, size: IndexSize, found: Found) -> Self {
+    pub(crate) fn new(folder: PathBuf, size: IndexSize, opened: Opened) -> Self {
         let shape = Shape { slots: size.slots, entries: size.entries };
-        let position = found.mark.unwrap_or(0).min(found.end);
-        let mark = IndexMark { position, full_to: found.full_to };
+        let position = opened.mark.unwrap_or(0).min(opened.end);
+        let mark = IndexMark { position, full_to: opened.full_to };
         Self {
             folder,
             shape,
-            found,
+            opened,
             files: RwLock::default(),
             progress: Mutex::new(Progress { mark, ..Progress::default() }),
             work: Condvar::new(),
@@ -245,7 +245,7 @@ impl Store {
         let last = index.files.read().last().map(|file| *file.header.read());
         Ok(FoundByKey {
             count: found.len(),
-            records: found.into_iter().flat_map(|(_, record)| record).collect(),
+            records: found.iter().map(|(_, record)| &record[..]).collect::<Vec<_>>().concat(),
             last_timestamp: last.map_or(0, |last| last.end_timestamp),
             last_position: last.map_or(0, |last| to_i64(last.end)),
         })

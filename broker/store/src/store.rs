@@ -16,7 +16,7 @@ use crate::{
     disk::{Disk, Lock},
     error::{FlushFailure, OpenError},
     flush::Flusher,
-    index::{Found, Index},
+    index::{Index, Opened},
     keeper::Keeper,
     options::{Flush, Options},
     queue::Queue,
@@ -98,8 +98,8 @@ impl Store {
         };
         let index = options.index.map(|size| {
             let (mark, full_to) = found.checkpoint.index();
-            let found = Found { unclean: found.report.unclean, mark, full_to, end: found.end };
-            Index::new(options.root.join("index"), size, found)
+            let opened = Opened { unclean: found.report.unclean, mark, full_to, end: found.end };
+            Index::new(options.root.join("index"), size, opened)
         });
         let inner = Arc::new(Inner {
             flusher: Flusher::new(options.flush, found.end),

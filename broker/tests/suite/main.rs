@@ -15,12 +15,16 @@ macro_rules! suite {
 
             #[path = "captured.rs"]
             mod captured;
+            #[path = "filtering.rs"]
+            mod filtering;
             #[path = "groups.rs"]
             mod groups;
             #[path = "hostile.rs"]
             mod hostile;
             #[path = "pulling.rs"]
             mod pulling;
+            #[path = "querying.rs"]
+            mod querying;
             #[path = "retrying.rs"]
             mod retrying;
             #[path = "sending.rs"]

@@ -141,7 +141,7 @@ impl<'a> Follower<'a> {
             newest: None,
             position: 0,
             put: 0,
-            full_to: index.found.full_to,
+            full_to: index.opened.full_to,
             hashes: Vec::new(),
             gathering_since: None,
             unsynced_since: None,

@@ -74,7 +74,7 @@ impl Follower<'_> {
 
     /// Whether a file's content counts, at least in part.
     fn counts(&self, file: &IndexFile, before: Option<&IndexFile>) -> bool {
-        let (found, header) = (self.index.found, file.header.read());
+        let (found, header) = (self.index.opened, file.header.read());
         let behind = before.is_none_or(|before| before.header.read().end <= header.begin);
         let flushed = !found.unclean || found.mark.is_some() || header.end_timestamp <= found.full_to;
         behind && flushed && header.begin < self.limit() && !self.is_missing(before, header.begin)
@@ -103,7 +103,7 @@ impl Follower<'_> {
 
     /// The position from which on nothing in the files counts.
     fn limit(&self) -> u64 {
-        let found = self.index.found;
+        let found = self.index.opened;
         match found.mark {
             Some(mark) if found.unclean => mark.min(found.end),
             _ => found.end,
@@ -112,7 +112,7 @@ impl Follower<'_> {
 
     /// Makes `file` the newest one; `false` when nothing of it is left.
     fn adopt(&mut self, file: &Arc<IndexFile>) -> io::Result<bool> {
-        let (found, header) = (self.index.found, *file.header.read());
+        let (found, header) = (self.index.opened, *file.header.read());
         let marked = found.unclean && found.mark.is_some();
         let image = if marked || header.end >= self.limit() {
             let mut image = Image::replay(file, self.limit())?;
