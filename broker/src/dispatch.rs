@@ -97,6 +97,7 @@ impl Requests {
                         // What was sent before the pull must be there for it.
                         self.flush(connection, &mut accepted, batch.out());
                         self.pull(connection, &view, records, batch.out());
+                        batch.spill();
                     }
                     None => batch.defer(*frame),
                 },
@@ -214,6 +215,9 @@ pub(crate) fn answer(
         RequestCode::UNLOCK_BATCH_MQ => broker.unlock_queues(request),
         RequestCode::CHECK_CLIENT_CONFIG => broker.check_client(request),
         RequestCode::CONSUMER_SEND_MSG_BACK => broker.send_back(request),
+        RequestCode::RECALL_MESSAGE => broker.recall(connection, request),
+        RequestCode::GET_TIMER_CHECK_POINT => broker.timer_progress(request),
+        RequestCode::GET_TIMER_METRICS => broker.timer_counts(request),
         RequestCode::QUERY_CONSUMER_OFFSET => broker.query_offset(request),
         RequestCode::UPDATE_CONSUMER_OFFSET => broker.update_offset(request),
         RequestCode::GET_MAX_OFFSET => broker.max_offset(request),
@@ -223,6 +227,8 @@ pub(crate) fn answer(
         RequestCode::QUERY_MESSAGE => broker.query_message(request),
         RequestCode::VIEW_MESSAGE_BY_ID => broker.view_message(request),
         RequestCode::QUERY_CONSUME_QUEUE => broker.query_consume_queue(request),
+        RequestCode::CLEAN_EXPIRED_CONSUMEQUEUE => broker.clean_queues(request),
+        RequestCode::DELETE_EXPIRED_COMMITLOG => Ok(broker.delete_expired(request)),
         RequestCode::UPDATE_AND_CREATE_TOPIC => broker.create_topic(request),
         RequestCode::DELETE_TOPIC_IN_BROKER => broker.delete_topic(request),
         code => Err(Reject::not_supported(code)),

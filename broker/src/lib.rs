@@ -10,12 +10,15 @@
 //! | `filter`, `sql` | which messages a pull wants |
 //! | `query` | looking for messages by key, by place, by queue |
 //! | `retry`, `schedule` | failed messages, delay levels, dead letters |
+//! | `timers`, `recall` | messages that come at an instant, and those that are taken back |
 //! | `topics`, `groups`, `offsets`, `clients`, `locks` | what the broker knows |
+//! | `cleaning` | how long messages are kept, and a full disk |
 //! | `register` | name servers |
 //! | [`config`] | `broker.conf` |
 //! | [`cli`] | the command line of `mqbroker` |
 
 mod broker;
+mod cleaning;
 pub mod cli;
 mod clients;
 pub mod config;
@@ -34,6 +37,7 @@ mod offsets;
 mod properties;
 mod pull;
 mod query;
+mod recall;
 mod register;
 mod reject;
 mod retry;
@@ -41,6 +45,7 @@ mod schedule;
 mod send;
 mod sql;
 mod state;
+mod timers;
 mod topic_requests;
 mod topics;
 

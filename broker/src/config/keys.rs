@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, str::FromStr, time:
 
 use rocketmq_boot_protocol::properties_file::Properties;
 
-use super::{FlushDisk, Problem, Report, Role, Settings};
+use super::{FlushDisk, Problem, Report, Role, Settings, timers};
 
 type Read = fn(&mut Settings, &str) -> Result<(), String>;
 type Print = fn(&Settings) -> String;
@@ -54,7 +54,36 @@ const KEYS: &[Key] = keys! {
     "flushIntervalCommitLog": s, v => millis(v).map(|v| s.flush_interval = v), in_ms(s.flush_interval);
     "syncFlushTimeout": s, v => millis(v).map(|v| s.sync_flush_timeout = v), in_ms(s.sync_flush_timeout);
     "maxMessageSize": s, v => within(v, 1, 15 << 20).map(|v| s.max_message_bytes = v), s.max_message_bytes.to_string();
+    "fileReservedTime": s, v => hours(v).map(|v| s.file_reserved = v), (s.file_reserved.as_secs() / 3_600).to_string();
+    "deleteWhen": s, v => hours_of_day(v).map(|v| s.delete_when = v), print_hours_of_day(&s.delete_when);
+    "diskMaxUsedSpaceRatio": s, v => within(v, 0, 100).map(|v| s.disk_max_used_percent = v),
+        s.disk_max_used_percent.to_string();
+    "diskSpaceCleanForciblyRatio": s, v => within(v, 0, 100).map(|v| s.disk_forcible_percent = v),
+        s.disk_forcible_percent.to_string();
+    "diskSpaceWarningLevelRatio": s, v => within(v, 0, 100).map(|v| s.disk_full_percent = v),
+        s.disk_full_percent.to_string();
+    "cleanFileForciblyEnable": s, v => flag(v).map(|v| s.clean_forcibly = v), s.clean_forcibly.to_string();
+    "cleanResourceInterval": s, v => millis(v).map(|v| s.clean_interval = v), in_ms(s.clean_interval);
+    "deleteCommitLogFilesInterval": s, v => millis(v).map(|v| s.delete_pause = v), in_ms(s.delete_pause);
+    "deleteFileBatchMax": s, v => within(v, 1, 1_000).map(|v| s.delete_batch = v), s.delete_batch.to_string();
     "messageDelayLevel": s, v => delay_levels(v).map(|v| s.delay_levels = v), print_delay_levels(&s.delay_levels);
+    "timerWheelEnable": s, v => flag(v).map(|v| s.timers.enabled = v), s.timers.enabled.to_string();
+    "timerPrecisionMs": s, v => millis(v).map(|v| s.timers.precision = timers::precision(v)), in_ms(s.timers.precision);
+    "timerMaxDelaySec": s, v => within(v, 1, u32::MAX).map(|v| s.timers.max_delay = Duration::from_secs(v.into())),
+        s.timers.max_delay.as_secs().to_string();
+    "timerRollWindowSlot": s, v => number(v).map(|v| s.timers.roll_window_ticks = timers::roll_window(v)),
+        s.timers.roll_window_ticks.to_string();
+    "mappedFileSizeTimerLog": s, v => size(v).map(|v| s.timers.log_file_bytes = v), s.timers.log_file_bytes.to_string();
+    "timerFlushIntervalMs": s, v => millis(v).map(|v| s.timers.flush_interval = v), in_ms(s.timers.flush_interval);
+    "timerCongestNumEachSlot": s, v => within(v, 1, i32::MAX).map(|v| s.timers.congested_at = v),
+        s.timers.congested_at.to_string();
+    "timerStopEnqueue": s, v => flag(v).map(|v| s.timers.stop_enqueue = v), s.timers.stop_enqueue.to_string();
+    "timerStopDequeue": s, v => flag(v).map(|v| s.timers.stop_dequeue = v), s.timers.stop_dequeue.to_string();
+    "recallMessageEnable": s, v => flag(v).map(|v| s.timers.recall = v), s.timers.recall.to_string();
+    "allowRecallWhenBrokerNotWriteable": s, v => flag(v).map(|v| s.timers.recall_when_read_only = v),
+        s.timers.recall_when_read_only.to_string();
+    "appendTopicForTimerDeleteKey": s, v => flag(v).map(|v| s.timers.recall_names_topic = v),
+        s.timers.recall_names_topic.to_string();
     "longPollingEnable": s, v => flag(v).map(|v| s.long_polling = v), s.long_polling.to_string();
     "shortPollingTimeMills": s, v => millis(v).map(|v| s.short_polling = v), in_ms(s.short_polling);
     "maxTransferCountOnMessageInMemory": s, v => within(v, 1, 4096).map(|v| s.max_transfer_count = v),
@@ -64,7 +93,7 @@ const KEYS: &[Key] = keys! {
     "enablePropertyFilter": s, v => flag(v).map(|v| s.property_filter = v), s.property_filter.to_string();
     "filterSupportRetry": s, v => flag(v).map(|v| s.filter_retry = v), s.filter_retry.to_string();
     "messageIndexEnable": s, v => flag(v).map(|v| s.message_index = v), s.message_index.to_string();
-    "maxHashSlotNum": s, v => within(v, 1, 500_000_000).map(|v| s.index_slots = v), s.index_slots.to_string();
+    "maxHashSlotNum": s, v => within(v, 1, 100_000_000).map(|v| s.index_slots = v), s.index_slots.to_string();
     "maxIndexNum": s, v => within(v, 2, 100_000_000).map(|v| s.index_entries = v), s.index_entries.to_string();
     "defaultQueryMaxNum": s, v => within(v, 1, 1024).map(|v| s.default_query_max = v),
         s.default_query_max.to_string();
@@ -81,19 +110,14 @@ const WITHOUT_EFFECT: &[&str] = &[
     "brokerFastFailureEnable",
     "brokerIP2",
     "checkTransactionMessageEnable",
-    "cleanFileForciblyEnable",
-    "cleanResourceInterval",
     "clientManageThreadPoolNums",
     "commitIntervalCommitLog",
     "compressedRegister",
     "consumerFallbehindThreshold",
     "consumerManageThreadPoolNums",
-    "deleteCommitLogFilesInterval",
     "deleteConsumeQueueFilesInterval",
-    "deleteWhen",
     "destroyMapedFileIntervalForcibly",
     "disableConsumeIfConsumerReadSlowly",
-    "diskMaxUsedSpaceRatio",
     "enableCalcFilterBitMap",
     "enableConsumeQueueExt",
     "enableControllerMode",
@@ -102,7 +126,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "enableSlaveActingMaster",
     "endTransactionThreadPoolNums",
     "fetchNamesrvAddrByAddressServer",
-    "fileReservedTime",
     "filterServerNums",
     "flushCommitLogLeastPages",
     "flushCommitLogThoroughInterval",
@@ -141,9 +164,17 @@ const WITHOUT_EFFECT: &[&str] = &[
     "storeCheckpoint",
     "storePathConsumeQueue",
     "storePathIndex",
-    "timerMaxDelaySec",
-    "timerPrecisionMs",
-    "timerWheelEnable",
+    "timerCheckMetricsWhen",
+    "timerEnableCheckMetrics",
+    "timerEnableDisruptor",
+    "timerEnableRetryUntilSuccess",
+    "timerGetMessageThreadNum",
+    "timerInterceptDelayLevel",
+    "timerMetricSmallThreshold",
+    "timerProgressLogIntervalMs",
+    "timerPutMessageThreadNum",
+    "timerSkipUnknownError",
+    "timerWarmEnable",
     "transactionCheckInterval",
     "transactionCheckMax",
     "transactionTimeOut",
@@ -293,6 +324,27 @@ fn millis(value: &str) -> Result<Duration, String> {
     }
 }
 
+/// Hours, or a number with a unit.
+fn hours(value: &str) -> Result<Duration, String> {
+    let hours = value.parse::<u64>().ok().and_then(|hours| hours.checked_mul(3_600)).map(Duration::from_secs);
+    hours.or_else(|| duration(value)).ok_or_else(|| format!("hours, or a number with h or d, not `{value}`"))
+}
+
+/// Hours of the day; none at all turns them off.
+fn hours_of_day(value: &str) -> Result<Vec<u8>, String> {
+    let hour = |word: &str| word.trim().parse().ok().filter(|hour| *hour < 24);
+    let words = value.split(';').filter(|word| !word.trim().is_empty());
+    words
+        .map(|word| {
+            hour(word).ok_or_else(|| format!("hours like `04` or `04;16` are expected, not `{word}`"))
+        })
+        .collect()
+}
+
+fn print_hours_of_day(hours: &[u8]) -> String {
+    hours.iter().map(|hour| format!("{hour:02}")).collect::<Vec<_>>().join(";")
+}
+
 fn duration(value: &str) -> Option<Duration> {
     let (number, seconds) = match value.as_bytes().last()? {
         b's' => (value.strip_suffix('s')?, 1),
@@ -355,13 +407,12 @@ mod tests {
     #[test]
     fn a_file_is_sorted_into_applied_idle_and_unknown() {
         let mut settings = Settings::default();
-        let text =
-            "#comment\nbrokerName = broker-a\nmapedFileSizeCommitLog=1048576\ndeleteWhen=04\nlistenPrt=1\n";
+        let text = "#comment\nbrokerName = broker-a\nmapedFileSizeCommitLog=1048576\nslaveTimeout=3000\nlistenPrt=1\n";
         let report = settings.apply("broker.conf", text).unwrap();
         assert_eq!((settings.broker_name.as_str(), settings.commit_log_file_bytes), ("broker-a", 1 << 20));
         assert_eq!(report.applied, [(2, "brokerName".to_owned()), (3, "mapedFileSizeCommitLog".to_owned())]);
         assert_eq!(report.renamed, [(3, "mapedFileSizeCommitLog".to_owned(), "mappedFileSizeCommitLog")]);
-        assert_eq!(report.without_effect, [(4, "deleteWhen".to_owned())]);
+        assert_eq!(report.without_effect, [(4, "slaveTimeout".to_owned())]);
         assert_eq!(report.unknown, [(5, "listenPrt".to_owned(), Some("listenPort"))]);
     }
 

@@ -90,6 +90,8 @@ pub struct Options {
     pub checkpoint_interval: Duration,
     /// The size of the files of the key index; `None` for no index **(default: Apache's size)**.
     pub index: Option<IndexSize>,
+    /// Consume-queue files that are open at a time **(default: 1,024)**.
+    pub open_queue_files: usize,
     /// How tags codes are computed again **(default: the hash of the tag)**.
     pub tags_code: TagsCode,
 }
@@ -108,6 +110,7 @@ impl Options {
             hot_bytes: 512 << 20,
             checkpoint_interval: Duration::from_secs(10),
             index: Some(IndexSize::default()),
+            open_queue_files: 1024,
             tags_code: TagsCode::default(),
         }
     }

@@ -294,3 +294,43 @@ fn without_an_index_nothing_is_found_or_written() {
     let store = open_indexed(&disk);
     assert_eq!(assert_indexed(&store), 1, "switched on later it begins with the log");
 }
+
+#[test]
+fn files_of_messages_that_the_log_no_longer_has_are_removed() {
+    let disk = SimDisk::new();
+    let store = open_indexed(&disk);
+    (0..200).for_each(|number| _ = send_keyed(&store, number));
+    assert_eq!(assert_indexed(&store), 200);
+    let before = index_files(&disk).len();
+    flush(&store);
+    for _ in 0..5 {
+        let oldest = store.oldest_file().unwrap().unwrap();
+        assert!(store.remove_oldest_file(oldest.start).unwrap());
+    }
+    store.trim_queues().unwrap();
+    let first = usize::try_from(store.queue("t", 0).min_offset()).unwrap();
+    assert!((40..160).contains(&first), "{first}");
+    let assert_left = |store: &Store| {
+        for number in 0..200 {
+            let expected = if number < first { Vec::new() } else { vec![body(number)] };
+            assert_eq!(
+                find(store, &format!("U{number}")),
+                expected,
+                "message {number}, the first is {first}"
+            );
+        }
+    };
+    // The second search comes after the round of the first, at the end of which files are removed.
+    for number in 200..202 {
+        send_keyed(&store, number);
+        assert_eq!(find(&store, &format!("U{number}")), [body(number)]);
+    }
+    assert_left(&store);
+    let left = index_files(&disk).len();
+    assert!(left + first / 10 <= before + 1, "{left} of {before} files, the first message is {first}");
+    let after = disk.kill();
+    assert_left(&open_indexed(&after));
+    store.close().unwrap();
+    drop(store);
+    assert_left(&open_indexed(&disk));
+}

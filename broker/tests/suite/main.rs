@@ -13,6 +13,8 @@ macro_rules! suite {
         mod $name {
             const SHARDS: usize = $shards;
 
+            #[path = "ageing.rs"]
+            mod ageing;
             #[path = "captured.rs"]
             mod captured;
             #[path = "filtering.rs"]
@@ -25,12 +27,16 @@ macro_rules! suite {
             mod pulling;
             #[path = "querying.rs"]
             mod querying;
+            #[path = "recalling.rs"]
+            mod recalling;
             #[path = "retrying.rs"]
             mod retrying;
             #[path = "sending.rs"]
             mod sending;
             #[path = "starting.rs"]
             mod starting;
+            #[path = "timing.rs"]
+            mod timing;
             #[path = "wire.rs"]
             mod wire;
         }
