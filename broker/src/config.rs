@@ -142,6 +142,21 @@ pub struct Settings {
     pub max_transfer_count: usize,
     /// `maxTransferBytesOnMessageInMemory` **(default: 256 KiB)**.
     pub max_transfer_bytes: usize,
+    /// `enablePropertyFilter`: whether consumers may filter by SQL92 **(default: false)**.
+    pub property_filter: bool,
+    /// `filterSupportRetry`: whether a filter by SQL92 on a retry topic is that of the topic that a message came from
+    /// **(default: false)**.
+    pub filter_retry: bool,
+    /// `messageIndexEnable`: whether messages can be found by key **(default: true)**.
+    pub message_index: bool,
+    /// `maxHashSlotNum` of an index file **(default: 5 000 000)**.
+    pub index_slots: u32,
+    /// `maxIndexNum` of an index file **(default: 20 000 000)**.
+    pub index_entries: u32,
+    /// `defaultQueryMaxNum`: messages that a query by unique key gives at most **(default: 32)**.
+    pub default_query_max: usize,
+    /// `maxMsgsNumBatch`: messages that any query gives at most **(default: 64)**.
+    pub max_query: usize,
     /// `flushConsumerOffsetInterval` **(default: 5 s)**.
     pub offset_interval: Duration,
     /// Shards that serve sockets; 0 = one less than the machine's cores, at least one **(default: 0)**.
@@ -199,6 +214,13 @@ impl Default for Settings {
             short_polling: Duration::from_secs(1),
             max_transfer_count: 1_024,
             max_transfer_bytes: 256 << 10,
+            property_filter: false,
+            filter_retry: false,
+            message_index: true,
+            index_slots: 5_000_000,
+            index_entries: 20_000_000,
+            default_query_max: 32,
+            max_query: 64,
             offset_interval: Duration::from_secs(5),
             shards: 0,
         }

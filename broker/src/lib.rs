@@ -7,6 +7,8 @@
 //! |---|---|
 //! | `dispatch` | every request code, and the function that answers it |
 //! | `send`, `pull`, `hold` | the hot path: sending, pulling, waiting for messages |
+//! | `filter`, `sql` | which messages a pull wants |
+//! | `query` | looking for messages by key, by place, by queue |
 //! | `retry`, `schedule` | failed messages, delay levels, dead letters |
 //! | `timers`, `recall` | messages that come at an instant, and those that are taken back |
 //! | `transaction` | half messages, how they end, and asking producers how they did |
@@ -36,6 +38,7 @@ mod offset_requests;
 mod offsets;
 mod properties;
 mod pull;
+mod query;
 mod recall;
 mod register;
 mod reject;
@@ -44,6 +47,7 @@ mod reply;
 mod retry;
 mod schedule;
 mod send;
+mod sql;
 mod state;
 mod timers;
 mod topic_requests;

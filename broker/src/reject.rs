@@ -94,11 +94,29 @@ impl Reject {
         )
     }
 
-    /// Filters by SQL92 are not served.
-    pub(crate) fn sql_not_supported() -> Self {
+    /// `enablePropertyFilter` is off.
+    pub(crate) fn filter_not_supported(kind: &str) -> Self {
         Self::new(
             ResponseCode::SYSTEM_ERROR,
-            "The broker does not support consumer to filter message by SQL92",
+            format!("The broker does not support consumer to filter message by {kind}"),
+        )
+    }
+
+    /// A filter expression that cannot be compiled.
+    pub(crate) fn bad_filter(why: impl std::fmt::Display) -> Self {
+        Self::new(
+            ResponseCode::SUBSCRIPTION_PARSE_FAILED,
+            format!("parse the consumer's subscription failed: {why}"),
+        )
+    }
+
+    /// The expression of the consumer's heartbeat cannot be compiled.
+    pub(crate) fn no_filter(why: impl std::fmt::Display) -> Self {
+        Self::new(
+            ResponseCode::FILTER_DATA_NOT_EXIST,
+            format!(
+                "The broker's consumer filter data is not exist!Your expression may be wrong! It says: {why}"
+            ),
         )
     }
 
@@ -161,6 +179,16 @@ impl Reject {
     /// Nothing is known.
     pub(crate) fn not_found(why: impl Into<String>) -> Self {
         Self::new(ResponseCode::QUERY_NOT_FOUND, why)
+    }
+
+    /// No message has the key.
+    pub(crate) fn nothing_by_key() -> Self {
+        Self::not_found("can not find message, maybe time range not correct")
+    }
+
+    /// No message begins at this place of the commit log.
+    pub(crate) fn nothing_at(offset: i64) -> Self {
+        Self::failed(format!("can not find message by the offset, {offset}"))
     }
 
     /// Something failed that is not the asker's fault.

@@ -18,7 +18,7 @@ use rocketmq_boot_protocol::{
     topic,
 };
 use rocketmq_boot_store::{Append, Appended, Store};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -27,11 +27,13 @@ use crate::{
     config::{FlushDisk, Settings},
     counters::Counters,
     error::StartError,
+    filter::Expressions,
     groups::Groups,
     hold::HeldPulls,
     locks::QueueLocks,
     offsets::Offsets,
     properties::{Marks, replace},
+    query::MAX_QUERIES,
     reject::Reject,
     schedule::Schedule,
     send::outcome_of,
@@ -59,6 +61,9 @@ pub(crate) struct State {
     pub(crate) cleaning: Cleaning,
     pub(crate) timers: Timers,
     pub(crate) held: HeldPulls,
+    pub(crate) expressions: Expressions,
+    /// Leave to look for messages.
+    pub(crate) queries: Arc<Semaphore>,
     pub(crate) counters: Counters,
     pub(crate) unique_keys: UniqueKeys,
     /// The properties that every message gets.
@@ -105,6 +110,8 @@ impl State {
             cleaning: Cleaning::new(store.clone(), &settings),
             timers: Timers::load(&store, &settings, clock.now_ms())?,
             held: HeldPulls::new(store.clone()),
+            expressions: Expressions::default(),
+            queries: Arc::new(Semaphore::new(MAX_QUERIES)),
             counters: Counters::default(),
             unique_keys: UniqueKeys::new(advertised, std::process::id()),
             stamp: stamp(&settings),

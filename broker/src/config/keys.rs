@@ -97,6 +97,14 @@ const KEYS: &[Key] = keys! {
         s.max_transfer_count.to_string();
     "maxTransferBytesOnMessageInMemory": s, v => within(v, 1, 8 << 20).map(|v| s.max_transfer_bytes = v),
         s.max_transfer_bytes.to_string();
+    "enablePropertyFilter": s, v => flag(v).map(|v| s.property_filter = v), s.property_filter.to_string();
+    "filterSupportRetry": s, v => flag(v).map(|v| s.filter_retry = v), s.filter_retry.to_string();
+    "messageIndexEnable": s, v => flag(v).map(|v| s.message_index = v), s.message_index.to_string();
+    "maxHashSlotNum": s, v => within(v, 1, 100_000_000).map(|v| s.index_slots = v), s.index_slots.to_string();
+    "maxIndexNum": s, v => within(v, 2, 100_000_000).map(|v| s.index_entries = v), s.index_entries.to_string();
+    "defaultQueryMaxNum": s, v => within(v, 1, 1024).map(|v| s.default_query_max = v),
+        s.default_query_max.to_string();
+    "maxMsgsNumBatch": s, v => within(v, 1, 1024).map(|v| s.max_query = v), s.max_query.to_string();
     "flushConsumerOffsetInterval": s, v => millis(v).map(|v| s.offset_interval = v), in_ms(s.offset_interval);
 };
 
@@ -114,7 +122,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "compressedRegister",
     "consumerFallbehindThreshold",
     "consumerManageThreadPoolNums",
-    "defaultQueryMaxNum",
     "deleteConsumeQueueFilesInterval",
     "destroyMapedFileIntervalForcibly",
     "disableConsumeIfConsumerReadSlowly",
@@ -122,13 +129,11 @@ const WITHOUT_EFFECT: &[&str] = &[
     "enableConsumeQueueExt",
     "enableControllerMode",
     "enableDLegerCommitLog",
-    "enablePropertyFilter",
     "enableScheduleAsyncDeliver",
     "enableSlaveActingMaster",
     "endTransactionThreadPoolNums",
     "fetchNamesrvAddrByAddressServer",
     "filterServerNums",
-    "filterSupportRetry",
     "flushCommitLogLeastPages",
     "flushCommitLogThoroughInterval",
     "flushCommitLogTimed",
@@ -146,12 +151,8 @@ const WITHOUT_EFFECT: &[&str] = &[
     "haTransferBatchSize",
     "heartbeatThreadPoolNums",
     "mappedFileSizeConsumeQueueExt",
-    "maxHashSlotNum",
-    "maxIndexNum",
-    "maxMsgsNumBatch",
     "maxTransferBytesOnMessageInDisk",
     "maxTransferCountOnMessageInDisk",
-    "messageIndexEnable",
     "messageIndexSafe",
     "notifyConsumerIdsChangedEnable",
     "offsetCheckInSlave",

@@ -17,12 +17,16 @@ macro_rules! suite {
             mod ageing;
             #[path = "captured.rs"]
             mod captured;
+            #[path = "filtering.rs"]
+            mod filtering;
             #[path = "groups.rs"]
             mod groups;
             #[path = "hostile.rs"]
             mod hostile;
             #[path = "pulling.rs"]
             mod pulling;
+            #[path = "querying.rs"]
+            mod querying;
             #[path = "recalling.rs"]
             mod recalling;
             #[path = "relaying.rs"]

@@ -48,6 +48,8 @@ impl TestBroker {
             store_root: folder.path().join("store"),
             commit_log_file_bytes: 1 << 20,
             consume_queue_file_entries: 1_000,
+            index_slots: 1_000,
+            index_entries: 2_000,
             shards: super::SHARDS,
             ..Settings::default()
         };
