@@ -19,6 +19,9 @@ pub(crate) const BROKER_CONFIG: &str = "brokerConfig.properties";
 /// How far each delay level has been delivered.
 pub(crate) const DELAY_OFFSET: &str = "delayOffset.json";
 
+/// How many timers wait for each topic.
+pub(crate) const TIMER_METRICS: &str = "timermetrics";
+
 pub(crate) use metadata::MetadataError as SaveError;
 
 /// One file under `config/`.

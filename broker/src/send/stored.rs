@@ -1,17 +1,16 @@
 //! What became of accepted sends: appended together, answered one by one, waiters woken.
 
-use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Instant};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use rocketmq_boot_protocol::{
     ResponseCode,
     hot::{Offsets, SendReply, Stored, encode_failure},
     message::{record::Draft, sys_flag},
-    topic,
 };
 use rocketmq_boot_remoting::Connection;
 use rocketmq_boot_store::{Append, AppendError, Appended};
 
-use super::{Accepted, Messages, Single};
+use super::{Accepted, Delayed, Messages, Single};
 use crate::{
     config::{FlushDisk, Role},
     dispatch::reply,
@@ -36,8 +35,12 @@ impl State {
         let began = Instant::now();
         self.store.append(&mut appends);
         self.statistics.put_times.add(to_u64(appends.len()), began.elapsed());
-        if accepted.iter().any(|send| send.topic.name() == topic::SCHEDULE_TOPIC) {
-            self.schedule.added.notify_one();
+        for send in accepted {
+            match send.delayed {
+                Delayed::No => {}
+                Delayed::Level => self.schedule.added.notify_one(),
+                Delayed::Timer(_) => self.timers.added.notify_one(),
+            }
         }
         let mut outcomes = appends.iter_mut().map(|append| outcome_of(append.outcome.take()));
         let mut waiting = Waiting::default();
@@ -75,7 +78,7 @@ impl State {
     fn draft<'b>(&'b self, send: &'b Accepted<'_>, born_host: SocketAddr, appends: &mut Vec<Append<'b>>) {
         let singles = match &send.messages {
             Messages::One(single) => std::slice::from_ref(single),
-            Messages::Batch(singles) => singles.as_slice(),
+            Messages::Batch { singles, .. } => singles.as_slice(),
         };
         for (at, single) in singles.iter().enumerate() {
             appends.push(Append {
@@ -119,13 +122,12 @@ impl State {
             outcome
         };
         let (first, offsets, id) = match &send.messages {
-            Messages::One(single) => (stored(single), Vec::new(), Cow::Borrowed(&*single.unique_key)),
-            Messages::Batch(singles) => {
+            Messages::One(single) => (stored(single), Vec::new(), &*single.unique_key),
+            Messages::Batch { singles, key } => {
                 let all: Vec<_> = singles.iter().map(&mut stored).collect();
-                let ids = singles.iter().map(|single| &*single.unique_key).collect::<Vec<_>>().join(",");
                 let offsets = all.iter().flatten().map(|appended| appended.physical_offset).collect();
                 let failed = all.iter().find(|outcome| outcome.is_err()).or(all.first());
-                (failed.cloned().unwrap_or_else(|| outcome_of(None)), offsets, Cow::Owned(ids))
+                (failed.cloned().unwrap_or_else(|| outcome_of(None)), offsets, *key)
             }
         };
         let appended = match first {
@@ -141,14 +143,18 @@ impl State {
         if send.one_way {
             return Some(appended.end());
         }
-        if code == ResponseCode::SUCCESS && offsets.is_empty() {
+        let recall_handle = match &send.delayed {
+            Delayed::Timer(handle) => handle.as_deref(),
+            _ => None,
+        };
+        if code == ResponseCode::SUCCESS && offsets.is_empty() && recall_handle.is_none() {
             let stored = Stored {
                 encoding: send.encoding,
                 opaque: send.opaque,
                 physical_offset: appended.physical_offset,
-                queue_id: send.queue_id,
+                queue_id: send.answered_queue_id,
                 queue_offset: appended.queue_offset,
-                transaction_id: &id,
+                transaction_id: id,
             };
             self.stored_replies().encode(&stored, out);
         } else {
@@ -162,9 +168,10 @@ impl State {
                     [] => Offsets::One(appended.physical_offset),
                     many => Offsets::Batch(many),
                 },
-                queue_id: send.queue_id,
+                queue_id: send.answered_queue_id,
                 queue_offset: appended.queue_offset,
-                transaction_id: &id,
+                transaction_id: id,
+                recall_handle,
                 region: &self.settings.region,
                 trace_on: self.settings.trace_on,
             }

@@ -17,6 +17,8 @@ macro_rules! suite {
             mod ageing;
             #[path = "captured.rs"]
             mod captured;
+            #[path = "filtering.rs"]
+            mod filtering;
             #[path = "groups.rs"]
             mod groups;
             #[path = "hostile.rs"]
@@ -27,14 +29,26 @@ macro_rules! suite {
             mod progress;
             #[path = "pulling.rs"]
             mod pulling;
+            #[path = "querying.rs"]
+            mod querying;
+            #[path = "recalling.rs"]
+            mod recalling;
+            #[path = "relaying.rs"]
+            mod relaying;
+            #[path = "replying.rs"]
+            mod replying;
             #[path = "retrying.rs"]
             mod retrying;
             #[path = "sending.rs"]
             mod sending;
             #[path = "starting.rs"]
             mod starting;
+            #[path = "timing.rs"]
+            mod timing;
             #[path = "topics.rs"]
             mod topics;
+            #[path = "transactions.rs"]
+            mod transactions;
             #[path = "wire.rs"]
             mod wire;
         }
