@@ -95,6 +95,7 @@ impl Requests {
                         // What was sent before the pull must be there for it.
                         self.flush(connection, &mut accepted, batch.out());
                         self.pull(connection, &view, records, batch.out());
+                        batch.spill();
                     }
                     None => batch.defer(*frame),
                 },

@@ -12,6 +12,7 @@
 //! | `recovery`, `scan` | what happens between opening and the first append |
 //! | `retention` | giving space back, at the front of the log and of the queues |
 //! | `segment`, `queue`, `queue_files`, `open_files`, `queues`, `entry`, `checkpoint` | the files |
+//! | `timer` | which records wait for which instant |
 //! | [`disk`] | the only way to the disk, real or simulated |
 //! | [`metadata`] | the broker's small tables, saved so that a crash leaves the old or the new one |
 
@@ -37,6 +38,7 @@ mod retention;
 mod scan;
 mod segment;
 mod store;
+mod timer;
 
 pub use append::{Append, Appended};
 pub use error::{AppendError, FlushFailure, OpenError, ReadError};
@@ -47,3 +49,6 @@ pub use read::{Heat, ReadLimit, ReadOutcome, ReadStatus};
 pub use recovery::{Quarantined, Recovered, quarantine_folder};
 pub use retention::OldestFile;
 pub use store::Store;
+pub use timer::{
+    SlotUnits, TIMER_PROGRESS_BYTES, TimerOptions, TimerProgress, TimerUnit, Timers, TimersFound,
+};
