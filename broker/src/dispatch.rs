@@ -70,6 +70,7 @@ impl Service for Requests {
 
     fn closed(&self, connection: &Arc<Connection>) {
         self.0.clients.connection_closed(connection.id());
+        self.0.held.leave(connection.id());
     }
 }
 
