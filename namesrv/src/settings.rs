@@ -205,6 +205,15 @@ pub(crate) fn change(options: &mut Options, entry: &Entry) -> Result<(), String>
     Err(format!("{}: it cannot be changed while the name server runs", entry.key))
 }
 
+/// What the number of a setting counts.
+pub(crate) fn unit(key: &str) -> Option<&'static str> {
+    match key {
+        "scanNotActiveBrokerInterval" => Some("ms"),
+        "serverChannelMaxIdleTimeSeconds" => Some("s"),
+        _ => None,
+    }
+}
+
 /// All keys that mean something, with what they are set to.
 pub(crate) fn items(options: &Options) -> impl Iterator<Item = (&'static str, String)> {
     APPLIED.iter().map(|(key, _, show)| (*key, show(options)))
