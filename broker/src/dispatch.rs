@@ -97,6 +97,9 @@ impl Requests {
                         self.flush(connection, &mut accepted, batch.out());
                         self.pull(connection, &view, records, batch.out());
                         batch.spill();
+                        if batch.is_lost() {
+                            break;
+                        }
                     }
                     None => batch.defer(*frame),
                 },
