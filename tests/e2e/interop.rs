@@ -3,4 +3,5 @@
 
 mod apache;
 mod foreign;
+mod handover;
 mod quickstart;
