@@ -10,11 +10,13 @@
 //! | `retry`, `schedule` | failed messages, delay levels, dead letters |
 //! | `timers`, `recall` | messages that come at an instant, and those that are taken back |
 //! | `topics`, `groups`, `offsets`, `clients`, `locks` | what the broker knows |
+//! | `cleaning` | how long messages are kept, and a full disk |
 //! | `register` | name servers |
 //! | [`config`] | `broker.conf` |
 //! | [`cli`] | the command line of `mqbroker` |
 
 mod broker;
+mod cleaning;
 pub mod cli;
 mod clients;
 pub mod config;

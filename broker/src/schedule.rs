@@ -123,6 +123,12 @@ impl Schedule {
             .inspect_err(|_| self.progress.lock().dirty = true)
     }
 
+    /// The offset that each level delivers next.
+    pub(crate) fn all(&self) -> Vec<(i64, i64)> {
+        let entry = |(level, next): (&usize, &i64)| (i64::try_from(*level).unwrap_or(0), *next);
+        self.progress.lock().next.iter().map(entry).collect()
+    }
+
     fn next(&self, level: usize) -> i64 {
         self.progress.lock().next.get(&level).copied().unwrap_or(0)
     }

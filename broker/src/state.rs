@@ -21,6 +21,7 @@ use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    cleaning::Cleaning,
     clients::Clients,
     config::{FlushDisk, Settings},
     counters::Counters,
@@ -53,6 +54,7 @@ pub(crate) struct State {
     pub(crate) locks: QueueLocks,
     pub(crate) schedule: Schedule,
     pub(crate) timers: Timers,
+    pub(crate) cleaning: Cleaning,
     pub(crate) held: HeldPulls,
     pub(crate) counters: Counters,
     pub(crate) unique_keys: UniqueKeys,
@@ -95,6 +97,7 @@ impl State {
             locks: QueueLocks::new(clock.clone()),
             schedule: Schedule::load(&store, settings.delay_levels.clone(), &clock)?,
             timers: Timers::load(&store, &settings, clock.now_ms())?,
+            cleaning: Cleaning::new(store.clone(), &settings),
             held: HeldPulls::new(store.clone()),
             counters: Counters::default(),
             unique_keys: UniqueKeys::new(advertised, std::process::id()),
