@@ -91,7 +91,8 @@ impl State {
             Reject::recall(ResponseCode::TOPIC_NOT_EXIST, why)
         })?;
         let illegal = |why: &str| Reject::recall(ResponseCode::ILLEGAL_OPERATION, why);
-        let handle = Handle::parse(&header.recall_handle).ok_or_else(Reject::recall_handle)?;
+        let handle =
+            header.recall_handle.as_deref().and_then(Handle::parse).ok_or_else(Reject::recall_handle)?;
         if handle.topic != header.topic {
             return Err(illegal("topic not match"));
         }
@@ -121,7 +122,8 @@ impl State {
         };
         draft.encode(0, 0, now_ms, &mut bytes).map_err(|error| Reject::illegal_message(error.to_string()))?;
         let record = Record::decode(&bytes).map_err(|error| Reject::illegal_message(error.to_string()))?;
-        let own = Own { properties: &properties, reconsume_times: 0, level: 0, record: &record };
+        let own =
+            Own { properties: &properties, reconsume_times: 0, level: 0, record: &record, committed: None };
         let stored = self.append_own(&topic, 0, &own);
         stored.map_err(|_| Reject::recall(ResponseCode::SYSTEM_ERROR, "execute error"))?;
         let mut answer =
