@@ -94,11 +94,29 @@ impl Reject {
         )
     }
 
-    /// Filters by SQL92 are not served.
-    pub(crate) fn sql_not_supported() -> Self {
+    /// `enablePropertyFilter` is off.
+    pub(crate) fn filter_not_supported(kind: &str) -> Self {
         Self::new(
             ResponseCode::SYSTEM_ERROR,
-            "The broker does not support consumer to filter message by SQL92",
+            format!("The broker does not support consumer to filter message by {kind}"),
+        )
+    }
+
+    /// A filter expression that cannot be compiled.
+    pub(crate) fn bad_filter(why: impl std::fmt::Display) -> Self {
+        Self::new(
+            ResponseCode::SUBSCRIPTION_PARSE_FAILED,
+            format!("parse the consumer's subscription failed: {why}"),
+        )
+    }
+
+    /// The expression of the consumer's heartbeat cannot be compiled.
+    pub(crate) fn no_filter(why: impl std::fmt::Display) -> Self {
+        Self::new(
+            ResponseCode::FILTER_DATA_NOT_EXIST,
+            format!(
+                "The broker's consumer filter data is not exist!Your expression may be wrong! It says: {why}"
+            ),
         )
     }
 
@@ -120,17 +138,57 @@ impl Reject {
         )
     }
 
-    /// Timer messages are not served.
-    pub(crate) fn no_timers() -> Self {
+    /// Timer messages are switched off.
+    pub(crate) fn timers_disabled() -> Self {
         Self::new(
             ResponseCode::SYSTEM_ERROR,
-            "timer messages are disabled: this broker has delay levels only",
+            "accurate timer message is not enabled, timerWheelEnable is false",
         )
+    }
+
+    /// An instant that is no number or too far ahead, or a recall whose instant has passed.
+    pub(crate) fn timer_out_of_range(max_delay_ms: i64) -> Self {
+        Self::illegal_message(format!(
+            "timer message illegal, the delay time should not be bigger than the max delay {max_delay_ms}ms; or if set \
+             del msg, the delay time should be bigger than the current time"
+        ))
+    }
+
+    /// Too many messages wait for one instant.
+    pub(crate) fn timers_congested(limit: i32) -> Self {
+        let most = i64::from(limit) * 2;
+        Self::new(
+            ResponseCode::SYSTEM_ERROR,
+            format!(
+                "timer message is under flow control, max num limit is {most} or the current value is greater than \
+                 {limit} and less than {most}, trigger random flow control"
+            ),
+        )
+    }
+
+    /// A recall that cannot be.
+    pub(crate) fn recall(code: ResponseCode, why: impl std::fmt::Display) -> Self {
+        Self::new(code, format!("recall failed, {why}"))
+    }
+
+    /// A recall handle that is none.
+    pub(crate) fn recall_handle() -> Self {
+        Self::new(ResponseCode::ILLEGAL_OPERATION, "recall handle is invalid")
     }
 
     /// Nothing is known.
     pub(crate) fn not_found(why: impl Into<String>) -> Self {
         Self::new(ResponseCode::QUERY_NOT_FOUND, why)
+    }
+
+    /// No message has the key.
+    pub(crate) fn nothing_by_key() -> Self {
+        Self::not_found("can not find message, maybe time range not correct")
+    }
+
+    /// No message begins at this place of the commit log.
+    pub(crate) fn nothing_at(offset: i64) -> Self {
+        Self::failed(format!("can not find message by the offset, {offset}"))
     }
 
     /// Something failed that is not the asker's fault.

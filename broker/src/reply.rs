@@ -58,6 +58,7 @@ impl State {
                         queue_id: target.queue_id,
                         queue_offset: appended.queue_offset,
                         transaction_id: None,
+                        recall_handle: None,
                     });
                 }
                 Err(reject) => {

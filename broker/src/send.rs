@@ -18,6 +18,7 @@ use rocketmq_boot_protocol::{
 pub(crate) use self::stored::outcome_of;
 use crate::{
     properties::{Marks, replace},
+    recall,
     reject::Reject,
     state::State,
     topics::{Topic, TopicQueue},
@@ -38,10 +39,21 @@ pub(crate) struct Accepted<'a> {
     born_timestamp: i64,
     reconsume_times: i32,
     messages: Messages<'a>,
+    /// What the message waits for.
+    delayed: Delayed,
     waits: bool,
     opaque: i32,
     encoding: Encoding,
     one_way: bool,
+}
+
+/// What a message waits for before it can be pulled.
+#[derive(Debug)]
+enum Delayed {
+    No,
+    Level,
+    /// For an instant; the handle takes it back.
+    Timer(Option<String>),
 }
 
 #[derive(Debug)]
@@ -134,7 +146,6 @@ impl State {
         if !marks.half {
             check_visible(view)?;
         }
-        self.check_marks(&marks)?;
         let answered_queue_id = target.queue_id;
         let level = if dead.is_some() { 0 } else { marks.delay_level.min(self.settings.delay_levels.len()) };
         let unique_key = self.unique_key(&marks);
@@ -145,14 +156,15 @@ impl State {
             unique_key,
             tags_code: marks.tags_code(),
         };
-        let (target, single) = match level {
-            0 => (target, single),
+        let (target, single, delayed) = match level {
+            0 if marks.timer => self.time(target, single)?,
+            0 => (target, single, Delayed::No),
             level => self.delay(level, target, single)?,
         };
         self.check_properties(&single)?;
         let accepted = self.accepted(view, target, Messages::One(single), marks.waits);
         let sys_flag = if marks.half { Transaction::None.set(view.sys_flag) } else { view.sys_flag };
-        Ok(Accepted { answered_queue_id, sys_flag, ..accepted })
+        Ok(Accepted { answered_queue_id, sys_flag, delayed, ..accepted })
     }
 
     /// Messages of one batch share topic and queue; each has properties of its own.
@@ -161,6 +173,11 @@ impl State {
         let name = target.topic.name();
         if name.len() > topic::MAX_TOPIC_CHARS || topic::group_of_retry(name).is_some() {
             return Err(Reject::illegal_message(format!("a batch cannot be sent to {name}")));
+        }
+        // What its messages say is not looked at: they are delivered at once, as Apache's broker does.
+        let whole = Marks::of(view.properties);
+        if whole.delay_level > 0 || whole.timer {
+            return Err(Reject::illegal_message("a batch cannot wait"));
         }
         let mut waits = true;
         let mut singles = Vec::new();
@@ -176,7 +193,6 @@ impl State {
             if marks.half {
                 return Err(Reject::illegal_message("a half message cannot be part of a batch"));
             }
-            self.check_marks(&marks)?;
             waits &= marks.waits;
             let unique_key = self.unique_key(&marks);
             let single = Single {
@@ -212,6 +228,7 @@ impl State {
             born_timestamp: view.born_timestamp,
             reconsume_times: view.reconsume_times,
             messages,
+            delayed: Delayed::No,
             waits,
             opaque: view.opaque,
             encoding: view.encoding,
@@ -219,15 +236,12 @@ impl State {
         }
     }
 
-    fn check_marks(&self, marks: &Marks<'_>) -> Result<(), Reject> {
-        if marks.timer && marks.delay_level == 0 {
-            return Err(Reject::no_timers());
-        }
-        Ok(())
+    fn check_properties(&self, single: &Single<'_>) -> Result<(), Reject> {
+        self.check_properties_length(single.properties.len())
     }
 
-    fn check_properties(&self, single: &Single<'_>) -> Result<(), Reject> {
-        let bytes = single.properties.len() + self.stamp.len() + 1;
+    fn check_properties_length(&self, length: usize) -> Result<(), Reject> {
+        let bytes = length + self.stamp.len() + 1;
         if bytes > MAX_PROPERTIES_BYTES {
             return Err(Reject::illegal_message(format!(
                 "properties of {bytes} bytes are over {MAX_PROPERTIES_BYTES}"
@@ -260,7 +274,7 @@ impl State {
         level: usize,
         target: Target,
         single: Single<'a>,
-    ) -> Result<(Target, Single<'a>), Reject> {
+    ) -> Result<(Target, Single<'a>, Delayed), Reject> {
         let schedule = self
             .topics
             .find(topic::SCHEDULE_TOPIC)
@@ -273,12 +287,30 @@ impl State {
                 (keys::DELAY, Some(&level_text)),
                 (keys::REAL_TOPIC, Some(target.topic.name())),
                 (keys::REAL_QID, Some(&real_queue)),
+                // A level comes before an instant.
+                (keys::TIMER_DELAY_SEC, None),
+                (keys::TIMER_DELAY_MS, None),
+                (keys::TIMER_DELIVER_MS, None),
             ],
         );
         let tags_code = self.schedule.due(level, self.clock.now_ms());
         let queue_id = i32::try_from(level - 1).unwrap_or(0);
         let single = Single { properties: Cow::Owned(properties), tags_code, ..single };
-        Ok((Target { topic: schedule, queue_id }, single))
+        Ok((Target { topic: schedule, queue_id }, single, Delayed::Level))
+    }
+
+    /// Sends a message to wait for the instant that it asks for.
+    fn time<'a>(&self, target: Target, single: Single<'a>) -> Result<(Target, Single<'a>, Delayed), Reject> {
+        let name = target.topic.name();
+        let Some(timed) = self.timed(&single.properties, name, target.queue_id)? else {
+            return Ok((target, single, Delayed::No));
+        };
+        let recallable = topic::group_of_retry(name).is_none();
+        let handle = recallable
+            .then(|| recall::handle(name, &self.settings.broker_name, timed.out_ms, &single.unique_key));
+        self.check_properties_length(timed.properties.len() + timed.reserved)?;
+        let single = Single { properties: Cow::Owned(timed.properties), ..single };
+        Ok((Target { topic: self.timer_topic()?, queue_id: 0 }, single, Delayed::Timer(handle)))
     }
 
     fn unique_key<'a>(&self, marks: &Marks<'a>) -> Cow<'a, str> {
@@ -296,8 +328,7 @@ impl State {
         unique_key: &str,
         dead: bool,
     ) -> Cow<'a, str> {
-        let drops_delay = dead && marks.delay_level > 0;
-        if marks.unique_key.is_some() && !marks.has_broker_keys && !drops_delay {
+        if marks.unique_key.is_some() && !marks.has_broker_keys && !dead {
             return Cow::Borrowed(properties);
         }
         let mut replaced = vec![
@@ -306,8 +337,9 @@ impl State {
             (keys::MSG_REGION, None),
             (keys::TRACE_ON, None),
         ];
-        if drops_delay {
-            replaced.push((keys::DELAY, None));
+        if dead {
+            // Dead letters that were sent say so, as Apache's do; a level would make them wait.
+            replaced.push((keys::DELAY, Some("-1")));
         }
         Cow::Owned(replace(properties, &replaced))
     }

@@ -27,7 +27,6 @@ impl State {
         if self.settings.reject_transactions {
             return Err(Reject::broker_forbids(&self.settings.broker_name, "sending transaction"));
         }
-        self.check_marks(marks)?;
         let half = self
             .topics
             .find(topic::TRANS_HALF_TOPIC)

@@ -284,7 +284,7 @@ impl Round {
         let count = (keys::TRANSACTION_CHECK_TIMES, (checks != "0").then_some(checks.as_str()));
         let properties =
             replace(&record.text(), &[count, (keys::TRAN_PREPARED_QUEUE_OFFSET, Some(id.as_str()))]);
-        match broker.append_own(&self.queues.half_topic, 0, &copy_of(record, &properties)) {
+        match broker.append_hidden(&self.queues.half_topic, &copy_of(record, &properties)) {
             Ok(appended) => {
                 let mut fates = broker.transactions.fates.lock();
                 // Its producer may have ended it meanwhile.
@@ -338,7 +338,7 @@ impl Questions {
 impl State {
     fn park(self: &Arc<Self>, record: &Record<'_>) -> Result<ControlFlow<()>, Reject> {
         let parking = self.topics.find_or_create_derived(topic::TRANS_CHECK_MAX_TIME_TOPIC, 1)?;
-        self.append_own(&parking, 0, &copy_of(record, &record.text()))?;
+        self.append_hidden(&parking, &copy_of(record, &record.text()))?;
         Ok(ControlFlow::Continue(()))
     }
 

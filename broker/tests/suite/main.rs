@@ -17,12 +17,18 @@ macro_rules! suite {
             mod ageing;
             #[path = "captured.rs"]
             mod captured;
+            #[path = "filtering.rs"]
+            mod filtering;
             #[path = "groups.rs"]
             mod groups;
             #[path = "hostile.rs"]
             mod hostile;
             #[path = "pulling.rs"]
             mod pulling;
+            #[path = "querying.rs"]
+            mod querying;
+            #[path = "recalling.rs"]
+            mod recalling;
             #[path = "relaying.rs"]
             mod relaying;
             #[path = "replying.rs"]
@@ -33,6 +39,8 @@ macro_rules! suite {
             mod sending;
             #[path = "starting.rs"]
             mod starting;
+            #[path = "timing.rs"]
+            mod timing;
             #[path = "transactions.rs"]
             mod transactions;
             #[path = "wire.rs"]
