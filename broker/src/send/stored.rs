@@ -76,10 +76,9 @@ impl State {
     }
 
     fn draft<'b>(&'b self, send: &'b Accepted<'_>, born_host: SocketAddr, appends: &mut Vec<Append<'b>>) {
-        // Messages of a batch do not get the broker's own properties, as with Apache's broker.
         let (singles, stamp) = match &send.messages {
-            Messages::One(single) => (std::slice::from_ref(single), self.stamp.as_bytes()),
-            Messages::Batch { singles, .. } => (singles.as_slice(), &[][..]),
+            Messages::One(single) => (std::slice::from_ref(single), &self.stamp),
+            Messages::Batch { singles, .. } => (singles.as_slice(), &self.batch_stamp),
         };
         for (at, single) in singles.iter().enumerate() {
             appends.push(Append {
@@ -96,7 +95,7 @@ impl State {
                     body: single.body,
                     topic: send.topic.name().as_bytes(),
                     properties: single.properties.as_bytes(),
-                    more_properties: stamp,
+                    more_properties: stamp.as_bytes(),
                 },
                 tags_code: single.tags_code,
                 joined: at > 0,
