@@ -14,5 +14,5 @@ mod peer;
 mod server;
 
 pub use error::Error;
-pub use peer::{Inbound, Peer, PeerOptions};
+pub use peer::{Inbound, Outbound, Peer, PeerOptions};
 pub use server::{Batch, BindError, Connection, SendError, Server, ServerOptions, Service};

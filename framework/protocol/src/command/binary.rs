@@ -104,7 +104,7 @@ fn fields(bytes: &[u8]) -> Result<Fields, DecodeError> {
 }
 
 /// A key too long for its length field is cut.
-pub(super) fn encode(command: &Command, out: &mut Vec<u8>) {
+pub(super) fn encode(command: &Command, opaque: i32, out: &mut Vec<u8>) {
     let low = |number: i32| {
         let [_, _, high, low] = number.to_be_bytes();
         [high, low]
@@ -112,7 +112,7 @@ pub(super) fn encode(command: &Command, out: &mut Vec<u8>) {
     out.extend_from_slice(&low(command.code));
     out.push(command.language.to_byte());
     out.extend_from_slice(&low(command.version));
-    out.extend_from_slice(&command.opaque.to_be_bytes());
+    out.extend_from_slice(&opaque.to_be_bytes());
     out.extend_from_slice(&command.flag.to_be_bytes());
     push_long(out, command.remark.as_deref().unwrap_or("").as_bytes());
     let start = out.len();

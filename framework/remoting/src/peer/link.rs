@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicI32, AtomicUsize, Ordering},
     },
     task::Poll,
     time::Duration,
@@ -60,6 +60,8 @@ pub(super) struct Link {
     max_frame_bytes: usize,
     /// How many calls a read answered lately: so many callers are about to send their next request.
     burst: AtomicUsize,
+    /// What the server said in its last answer; 0 before the first.
+    version: AtomicI32,
     stop: CancellationToken,
 }
 
@@ -80,6 +82,7 @@ pub(super) async fn connect(peer: &Arc<Inner>) -> Result<Arc<Link>, Error> {
         calls: Calls::new(Arc::clone(&peer.address), options.max_calls),
         max_frame_bytes: options.max_frame_bytes,
         burst: AtomicUsize::new(0),
+        version: AtomicI32::new(0),
         stop: CancellationToken::new(),
     });
     let owner = Owner {
@@ -110,19 +113,25 @@ impl Link {
         !self.stop.is_cancelled()
     }
 
-    /// Sends a request, waiting for room when too much is unwritten; the call that comes back is its response.
+    /// The version that the server gave itself.
+    pub(super) fn version(&self) -> Option<i32> {
+        Some(self.version.load(Ordering::Relaxed)).filter(|version| *version > 0)
+    }
+
+    /// Sends the request that `encode` appends, waiting for room when too much is unwritten; the call that comes
+    /// back is its response.
     ///
     /// An error means that nothing was sent.
-    pub(super) async fn send(&self, request: &mut Command) -> Result<Call, Error> {
+    pub(super) async fn send(&self, encode: &(impl Fn(i32, &mut Vec<u8>) + Sync)) -> Result<Call, Error> {
         let call = self.calls.begin()?;
-        request.opaque = call.opaque();
-        self.write(request).await?;
+        let opaque = call.opaque();
+        self.write(|out| encode(opaque, out)).await?;
         Ok(call)
     }
 
-    /// Writes a command, waiting for room when too much is unwritten.
-    async fn write(&self, command: &Command) -> Result<(), Error> {
-        while let Err(error) = self.append(command) {
+    /// Writes what `encode` appends, waiting for room when too much is unwritten.
+    async fn write(&self, encode: impl Fn(&mut Vec<u8>)) -> Result<(), Error> {
+        while let Err(error) = self.append(&encode) {
             match error {
                 Error::Overloaded { .. } => self.outbox.room().await,
                 error => return Err(error),
@@ -138,13 +147,13 @@ impl Link {
 
     /// Writes a command now or not at all.
     pub(super) fn try_write(&self, command: &Command) -> Result<(), Error> {
-        self.append(command).map(|()| self.outbox.flush(self.write.as_ref()))
+        self.append(|out| command.encode(out)).map(|()| self.outbox.flush(self.write.as_ref()))
     }
 
-    fn append(&self, command: &Command) -> Result<(), Error> {
+    fn append(&self, encode: impl FnOnce(&mut Vec<u8>)) -> Result<(), Error> {
         let limit = self.max_frame_bytes;
         let address = || Arc::clone(&self.address);
-        self.outbox.append(limit, |out| command.encode(out)).map_err(|refused| match refused {
+        self.outbox.append(limit, encode).map_err(|refused| match refused {
             Refused::Full => Error::Overloaded { address: address() },
             Refused::TooLarge(bytes) => Error::TooLarge { address: address(), bytes, limit },
             Refused::Closed => {
@@ -326,6 +335,7 @@ impl Owner {
     fn arrived(&mut self, command: Command) {
         if command.is_response() {
             let opaque = command.opaque;
+            self.link.version.store(command.version, Ordering::Relaxed);
             if !self.link.calls.complete(command) {
                 tracing::debug!(address = %self.link.address, opaque, "nobody waits for this response any more");
             }
@@ -368,7 +378,7 @@ async fn answer(peer: Peer, link: Arc<Link>, request: Command) {
     };
     if let (Some(mut answer), true) = (answer, wanted) {
         answer.opaque = envelope.opaque;
-        if let Err(error) = link.write(&answer).await {
+        if let Err(error) = link.write(|out| answer.encode(out)).await {
             tracing::debug!(%code, %error, "an answer could not be sent");
         }
     }
