@@ -4,7 +4,10 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | send | [`Client::producer`], then [`Producer::send`] |
+//! | send | [`Client::producer`], then [`Producer::send`], [`Producer::send_all`] or [`Sending::one_way`] |
+//! | send later, and take it back | [`Message::delay`], [`Producer::recall`] |
+//! | send in a transaction | [`Client::transaction_producer`], then [`TransactionProducer::transaction`] |
+//! | ask and reply | [`Producer::request`], [`Client::reply`] |
 //! | consume | [`Client::push_consumer`] with a [`Handler`] that gives a [`Verdict`] |
 //! | ask the cluster | [`Client::admin`] |
 //!
@@ -24,11 +27,14 @@ mod heartbeat;
 mod identity;
 mod inbound;
 mod name_servers;
+mod namespace;
 mod options;
 mod producer;
 mod route;
 mod routes;
+mod trace;
 
+pub use rocketmq_boot_protocol::ResponseCode;
 pub use rocketmq_boot_protocol::message::{Message, MessageQueue, MessageView, compress::Compression};
 pub use rocketmq_boot_remoting::PeerOptions;
 
@@ -36,10 +42,13 @@ pub use crate::{
     admin::Admin,
     client::Client,
     consumer::{Handler, Model, PushConsumer, PushConsumerBuilder, StartFrom, StopError, Verdict},
-    error::Error,
+    error::{Error, Feature},
+    identity::Credentials,
     options::ClientBuilder,
     producer::{
-        Awaited, BatchRule, OneWay, Producer, ProducerBuilder, SendError, SendReceipt, Sending, SendingBatch,
-        Shortfall,
+        Attempt, AutoBatch, Awaited, BatchRule, Checker, MessageKind, OneWay, Outcome, Producer,
+        ProducerBuilder, Replying, RequestError, Requesting, Resolution, SendError, SendHook, SendReceipt,
+        Sending, SendingAll, SendingBatch, SendingTransaction, Shortfall, TransactionProducer,
+        TransactionProducerBuilder, TransactionReceipt,
     },
 };

@@ -18,6 +18,7 @@ use tokio::time::sleep;
 
 use crate::{
     Error,
+    brokers::vip_address,
     core::{Core, accept},
     route::{self, Route},
 };
@@ -111,7 +112,10 @@ impl Core {
             return Arc::clone(route);
         }
         let new_broker = self.brokers.learn(&data);
-        let route = Route::new(topic, data, from_template, |address| self.brokers.peer(address));
+        let route = Route::new(topic, data, from_template, |address| {
+            let fast = self.options.vip_channel.then(|| vip_address(address)).flatten();
+            self.brokers.peer(fast.as_deref().unwrap_or(address))
+        });
         known.insert(topic.to_owned(), Arc::clone(&route));
         drop(known);
         tracing::debug!(topic, queues = route.targets.len(), from_template, "route changed");
