@@ -5,10 +5,12 @@
 pub mod broker;
 pub mod group;
 pub mod offset;
+pub mod progress;
 pub mod pull;
 pub mod recall;
 pub mod reply;
 pub mod route;
 pub mod send;
+pub mod stats;
 pub mod topic;
 pub mod transaction;
