@@ -13,6 +13,11 @@
 //!
 //! Names are RocketMQ's; searching this documentation for a class of the Java client finds its counterpart.
 //!
+//! | feature | gives |
+//! |---|---|
+//! | `metrics` | the histogram `rocketmq_send_cost_time`, as the native clients of 5.x have it, to the recorder of the `metrics` crate that the process installed |
+//! | `tls` | encrypted connections, see `Tls` and `ClientBuilder::tls` |
+//!
 //! Reading order: `client` and `core` (what is shared), `routes` and `heartbeat` (what is repeated), `producer`,
 //! then `consumer`, where every assigned queue has a task.
 
@@ -26,6 +31,7 @@ mod groups;
 mod heartbeat;
 mod identity;
 mod inbound;
+mod meter;
 mod name_servers;
 mod namespace;
 mod options;
@@ -37,6 +43,8 @@ mod trace;
 pub use rocketmq_boot_protocol::ResponseCode;
 pub use rocketmq_boot_protocol::message::{Message, MessageQueue, MessageView, compress::Compression};
 pub use rocketmq_boot_remoting::PeerOptions;
+#[cfg(feature = "tls")]
+pub use rocketmq_boot_remoting::{Tls, TlsError};
 
 pub use crate::{
     admin::Admin,

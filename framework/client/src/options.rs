@@ -91,14 +91,14 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how connections are made and bounded.
+    /// Sets how connections are made, bounded and encrypted. What completes requests is the client's own: it is set
+    /// by [`ClientBuilder::credentials`] and [`ClientBuilder::namespace_v2`].
     pub fn connections(mut self, options: PeerOptions) -> Self {
         self.peer = options;
         self
     }
 
-    /// Signs every request in the name of a user **(default: nobody)**. Set it before [`ClientBuilder::connections`]
-    /// or after it, as you like.
+    /// Signs every request in the name of a user **(default: nobody)**.
     #[doc(alias = "AclClientRPCHook")]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.speaks_for.credentials = Some(credentials);
@@ -118,6 +118,14 @@ impl ClientBuilder {
     #[doc(alias = "setNamespaceV2")]
     pub fn namespace_v2(mut self, name: impl Into<String>) -> Self {
         self.speaks_for.namespace = Some(name.into());
+        self
+    }
+
+    /// Encrypts all connections, to name servers and to brokers **(default: none is)**.
+    #[cfg(feature = "tls")]
+    #[doc(alias = "useTLS")]
+    pub fn tls(mut self, tls: rocketmq_boot_remoting::Tls) -> Self {
+        self.peer.tls = Some(tls);
         self
     }
 

@@ -20,6 +20,7 @@ use crate::{
     Error,
     brokers::vip_address,
     core::{Core, accept},
+    meter::SendMeter,
     route::{self, Route},
 };
 
@@ -112,7 +113,8 @@ impl Core {
             return Arc::clone(route);
         }
         let new_broker = self.brokers.learn(&data);
-        let route = Route::new(topic, data, from_template, |address| {
+        let meter = SendMeter::new(topic, &self.id);
+        let route = Route::new(topic, data, from_template, meter, |address| {
             let fast = self.options.vip_channel.then(|| vip_address(address)).flatten();
             self.brokers.peer(fast.as_deref().unwrap_or(address))
         });

@@ -34,6 +34,9 @@ pub struct PeerOptions {
     pub max_calls: usize,
     /// Requests of the server answered at a time; above it nothing is read **(default: 64)**.
     pub max_inbound: usize,
+    /// How connections are encrypted **(default: not at all)**.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::Tls>,
     /// What completes every request **(default: nothing)**.
     pub outbound: Option<Arc<dyn Outbound>>,
 }
@@ -49,6 +52,8 @@ impl Default for PeerOptions {
             max_unwritten_bytes: 16 * 1024 * 1024,
             max_calls: 65_536,
             max_inbound: 64,
+            #[cfg(feature = "tls")]
+            tls: None,
             outbound: None,
         }
     }

@@ -76,7 +76,8 @@ pub(crate) async fn deliver(
     turn: &Turn,
     effort: Effort<'_>,
 ) -> Result<Vec<SendReceipt>, SendError> {
-    let deadline = Instant::now() + effort.limit;
+    let begun = Instant::now();
+    let deadline = begun + effort.limit;
     let timed_out =
         |attempts| SendError::Timeout { topic: outgoing.topic.clone(), after: effort.limit, attempts };
     let route = timeout_at(deadline, route(core, &outgoing.topic)).await.map_err(|_| timed_out(0))??;
@@ -104,7 +105,7 @@ pub(crate) async fn deliver(
             attempt += 1;
             continue;
         }
-        return match answer {
+        let outcome = match answer {
             Ok(answer) => {
                 if route.from_template {
                     // The broker has made the topic; consumers of this client need not wait to hear of it.
@@ -117,6 +118,8 @@ pub(crate) async fn deliver(
                 Err(SendError::Transport { topic: outgoing.topic.clone(), attempts: attempt, source })
             }
         };
+        route.meter.sent(begun, outcome.is_ok());
+        return outcome;
     }
 }
 

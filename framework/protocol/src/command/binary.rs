@@ -97,10 +97,17 @@ fn fields(bytes: &[u8]) -> Result<Fields, DecodeError> {
         let length = reader.i32()?;
         let value = reader.text(length)?;
         if !value.is_empty() {
-            fields.insert(Cow::Owned(key.to_owned()), value);
+            fields.insert(key_name(key), value);
         }
     }
     Ok(fields)
+}
+
+/// The key as a field keeps it: the ones that every answer to a send brings cost nothing.
+fn key_name(key: &str) -> Cow<'static, str> {
+    const COMMON: [&str; 6] = ["MSG_REGION", "TRACE_ON", "msgId", "queueId", "queueOffset", "transactionId"];
+    let common = COMMON.into_iter().find(|common| *common == key);
+    common.map_or_else(|| Cow::Owned(key.to_owned()), Cow::Borrowed)
 }
 
 /// A key too long for its length field is cut.

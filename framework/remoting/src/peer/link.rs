@@ -8,7 +8,6 @@ use std::{
     io,
     net::Shutdown,
     panic::AssertUnwindSafe,
-    pin::Pin,
     sync::{
         Arc, Weak,
         atomic::{AtomicI32, AtomicUsize, Ordering},
@@ -21,11 +20,7 @@ use futures_util::FutureExt;
 use rocketmq_boot_protocol::{Command, Frame, ResponseCode, frame};
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, ReadBuf},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    net::TcpStream,
     task::JoinSet,
     time::{MissedTickBehavior, interval, timeout},
 };
@@ -36,6 +31,7 @@ use crate::{
     Error,
     calls::{Call, Calls},
     outbox::{Outbox, Refused},
+    stream::Stream,
 };
 
 /// Asked of the kernel for each direction of a socket.
@@ -54,7 +50,7 @@ const IDLE_TICKS: u32 = 4;
 #[derive(Debug)]
 pub(super) struct Link {
     address: Arc<str>,
-    write: OwnedWriteHalf,
+    stream: Stream,
     outbox: Outbox,
     calls: Arc<Calls>,
     max_frame_bytes: usize,
@@ -69,15 +65,13 @@ pub(super) struct Link {
 pub(super) async fn connect(peer: &Arc<Inner>) -> Result<Arc<Link>, Error> {
     let options = &peer.options;
     let failed = |source| Error::Connect { address: Arc::clone(&peer.address), source: Arc::new(source) };
-    let stream = timeout(options.connect_timeout, TcpStream::connect(&*peer.address))
+    let stream = timeout(options.connect_timeout, open(peer))
         .await
         .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut)))
-        .and_then(prepared)
         .map_err(failed)?;
-    let (read, write) = stream.into_split();
     let link = Arc::new(Link {
         address: Arc::clone(&peer.address),
-        write,
+        stream,
         outbox: Outbox::new(options.max_unwritten_bytes, KEEP_BYTES),
         calls: Calls::new(Arc::clone(&peer.address), options.max_calls),
         max_frame_bytes: options.max_frame_bytes,
@@ -87,13 +81,22 @@ pub(super) async fn connect(peer: &Arc<Inner>) -> Result<Arc<Link>, Error> {
     });
     let owner = Owner {
         link: Arc::clone(&link),
-        arrivals: Arrivals { read, buffer: vec![0; READ_BYTES], filled: 0 },
+        arrivals: Arrivals { buffer: vec![0; READ_BYTES], filled: 0 },
         peer: Arc::downgrade(peer),
         inbound: JoinSet::new(),
         max_inbound: options.max_inbound,
     };
     tokio::spawn(owner.run(options.idle));
     Ok(link)
+}
+
+async fn open(peer: &Inner) -> io::Result<Stream> {
+    let socket = TcpStream::connect(&*peer.address).await.and_then(prepared)?;
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &peer.options.tls {
+        return Ok(Stream::Tls(Box::new(tls.connect(&peer.address, socket).await?)));
+    }
+    Ok(Stream::Plain(socket))
 }
 
 fn prepared(stream: TcpStream) -> io::Result<TcpStream> {
@@ -147,7 +150,7 @@ impl Link {
 
     /// Writes a command now or not at all.
     pub(super) fn try_write(&self, command: &Command) -> Result<(), Error> {
-        self.append(|out| command.encode(out)).map(|()| self.outbox.flush(self.write.as_ref()))
+        self.append(|out| command.encode(out)).map(|()| self.outbox.flush(&self.stream))
     }
 
     fn append(&self, encode: impl FnOnce(&mut Vec<u8>)) -> Result<(), Error> {
@@ -174,7 +177,7 @@ impl Link {
         self.calls.fail(error);
         // The peer may hold on to this link until its next call; the other side should know now. It fails only on
         // a connection that the other side has ended already.
-        let _ = SockRef::from(self.write.as_ref()).shutdown(Shutdown::Both);
+        let _ = SockRef::from(self.stream.socket()).shutdown(Shutdown::Both);
     }
 }
 
@@ -183,7 +186,7 @@ struct Flush<'a>(&'a Link);
 
 impl Drop for Flush<'_> {
     fn drop(&mut self) {
-        self.0.outbox.flush(self.0.write.as_ref());
+        self.0.outbox.flush(&self.0.stream);
     }
 }
 
@@ -210,20 +213,17 @@ struct Owner {
     max_inbound: usize,
 }
 
-/// The reading half and what was read and not yet handled.
+/// What was read and not yet handled.
 struct Arrivals {
-    read: OwnedReadHalf,
     buffer: Vec<u8>,
     filled: usize,
 }
 
 impl Arrivals {
     /// Reads once. Dropping it between polls loses nothing.
-    async fn fill(&mut self) -> io::Result<usize> {
-        let (read, free) = (&mut self.read, &mut self.buffer[self.filled..]);
-        let mut free = ReadBuf::new(free);
-        poll_fn(|context| Pin::new(&mut *read).poll_read(context, &mut free)).await?;
-        let arrived = free.filled().len();
+    async fn fill(&mut self, stream: &Stream) -> io::Result<usize> {
+        let free = &mut self.buffer[self.filled..];
+        let arrived = poll_fn(|context| stream.poll_read(context, free)).await?;
         self.filled += arrived;
         Ok(arrived)
     }
@@ -269,7 +269,7 @@ impl Owner {
         loop {
             tokio::select! {
                 () = link.stop.cancelled() => return Error::closed(&link.address, "the peer was closed"),
-                filled = self.arrivals.fill(), if self.inbound.len() < self.max_inbound => {
+                filled = self.arrivals.fill(&link.stream), if self.inbound.len() < self.max_inbound => {
                     let handled = match filled {
                         Ok(0) => Err(Error::closed(&link.address, "the other side closed it")),
                         Ok(_) => self.frames(),
@@ -279,7 +279,7 @@ impl Owner {
                         return error;
                     }
                 }
-                error = link.outbox.finish(link.write.as_ref()) => return self.lost(&error),
+                error = link.outbox.finish(&link.stream) => return self.lost(&error),
                 Some(_) = self.inbound.join_next() => {}
                 _ = ticks.tick() => {
                     quiet = if link.outbox.take_active() { 0 } else { quiet + 1 };
