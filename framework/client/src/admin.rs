@@ -169,7 +169,7 @@ pub(crate) enum Young {
 
 impl Core {
     /// Learns the broker of a queue when no route has named it yet.
-    async fn broker_of(&self, queue: &MessageQueue) -> Result<Peer, Error> {
+    pub(crate) async fn broker_of(&self, queue: &MessageQueue) -> Result<Peer, Error> {
         if self.brokers.master(&queue.broker_name).is_none() {
             self.route(&queue.topic, Missing::Refuse).await?;
         }
@@ -236,7 +236,7 @@ impl Core {
         let header = ConsumerGroup { consumer_group: group.to_owned() };
         let mut failure = Error::NoRoute { topic: topic.to_owned() };
         for broker in &route.data.broker_datas {
-            let Some(peer) = self.brokers.member(&broker.broker_name, crate::brokers::MASTER) else {
+            let Some((peer, _)) = self.brokers.member(&broker.broker_name, crate::brokers::MASTER) else {
                 continue;
             };
             let request = Command::request(RequestCode::GET_CONSUMER_LIST_BY_GROUP, &header);

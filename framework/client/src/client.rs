@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use tokio_util::sync::DropGuard;
 
-use crate::{Admin, ClientBuilder, Error, ProducerBuilder, PushConsumerBuilder, core::Core};
+use crate::{
+    Admin, ClientBuilder, Error, LitePullConsumerBuilder, ProducerBuilder, PullConsumer, PushConsumerBuilder,
+    core::Core,
+};
 
 /// A connection to one RocketMQ cluster.
 ///
@@ -95,6 +98,21 @@ impl Client {
     #[doc(alias = "DefaultMQPushConsumer")]
     pub fn push_consumer(&self, group: impl Into<String>) -> PushConsumerBuilder {
         PushConsumerBuilder::new(self.clone(), group.into())
+    }
+
+    /// Describes a consumer that is polled; [`LitePullConsumerBuilder::start`] starts it.
+    #[doc(alias = "DefaultLitePullConsumer")]
+    pub fn lite_pull_consumer(&self, group: impl Into<String>) -> LitePullConsumerBuilder {
+        LitePullConsumerBuilder::new(self.clone(), group.into())
+    }
+
+    /// Starts a consumer that makes every single pull when it is told to.
+    ///
+    /// # Errors
+    /// The group's name is not allowed, the client has a consumer of it already, or no name server answers.
+    #[doc(alias = "DefaultMQPullConsumer")]
+    pub async fn pull_consumer(&self, group: impl Into<String>) -> Result<PullConsumer, Error> {
+        PullConsumer::start(self.clone(), group.into()).await
     }
 
     /// Questions about the cluster, and the few changes that applications make to it.

@@ -6,13 +6,14 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use rocketmq_boot_protocol::{
     Command, RequestCode, ResponseCode, header::group::UnregisterClient, message::id::UniqueKeys,
 };
 use rocketmq_boot_remoting::Peer;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -98,11 +99,30 @@ impl Core {
         action: &'static str,
         request: Command,
     ) -> Result<Command, Error> {
-        let answer = peer
-            .call(request, self.options.request_timeout)
+        let answer = self
+            .call(peer, request, self.options.request_timeout)
             .await
             .map_err(|source| Error::Call { action, source })?;
         accept(peer, action, answer)
+    }
+
+    /// Asks a broker. One that is about to stop says so instead of answering; it is asked once more on a new
+    /// connection, behind which the next one may stand already.
+    pub(crate) async fn call(
+        &self,
+        peer: &Peer,
+        request: Command,
+        limit: Duration,
+    ) -> Result<Command, rocketmq_boot_remoting::Error> {
+        let began = Instant::now();
+        let again = request.clone();
+        let answer = peer.call(request, limit).await?;
+        if answer.response_code() != ResponseCode::GO_AWAY {
+            return Ok(answer);
+        }
+        tracing::info!(broker = peer.address(), "broker is about to stop");
+        peer.renew();
+        peer.call(again, limit.saturating_sub(began.elapsed())).await
     }
 
     /// The connection to the master called `broker`.

@@ -2,12 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use parking_lot::{Mutex, RwLock};
 use rocketmq_boot_protocol::body::{ConsumerData, Heartbeat, ProducerData};
 use tokio::sync::Notify;
+
+use crate::consumer::Shared;
 
 /// A consumer as the rest of the client sees it.
 #[derive(Debug)]
@@ -16,6 +18,19 @@ pub(crate) struct Enrolled {
     pub(crate) data: RwLock<ConsumerData>,
     /// Rung when its queues may have to be divided anew.
     pub(crate) rebalance: Notify,
+    /// The consumer itself, when it consumes by itself.
+    member: Mutex<Weak<Shared>>,
+}
+
+impl Enrolled {
+    pub(crate) fn new(data: ConsumerData) -> Self {
+        Self { data: RwLock::new(data), rebalance: Notify::new(), member: Mutex::default() }
+    }
+
+    /// Makes the consumer known to whoever asks for it.
+    pub(crate) fn is(&self, member: &Arc<Shared>) {
+        *self.member.lock() = Arc::downgrade(member);
+    }
 }
 
 /// All of a client's groups.
@@ -59,6 +74,13 @@ impl Groups {
         if consumers.get(group).is_some_and(|known| Arc::ptr_eq(known, consumer)) {
             consumers.remove(group);
         }
+    }
+
+    /// The consumer of a group.
+    pub(crate) fn consumer(&self, group: &str) -> Option<Arc<Shared>> {
+        let consumers = self.consumers.lock();
+        let member = consumers.get(group)?.member.lock().upgrade();
+        member
     }
 
     /// Has a group's queues divided anew.
@@ -126,7 +148,7 @@ mod tests {
             subscription_data_set: vec![subscription],
             ..ConsumerData::default()
         };
-        Arc::new(Enrolled { data: RwLock::new(data), rebalance: Notify::new() })
+        Arc::new(Enrolled::new(data))
     }
 
     #[test]

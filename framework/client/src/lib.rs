@@ -6,6 +6,7 @@
 //! |---|---|
 //! | send | [`Client::producer`], then [`Producer::send`] |
 //! | consume | [`Client::push_consumer`] with a [`Handler`] that gives a [`Verdict`] |
+//! | consume at your own pace | [`Client::lite_pull_consumer`], or [`Client::pull_consumer`] for every single pull |
 //! | ask the cluster | [`Client::admin`] |
 //!
 //! Names are RocketMQ's; searching this documentation for a class of the Java client finds its counterpart.
@@ -35,7 +36,12 @@ pub use rocketmq_boot_remoting::PeerOptions;
 pub use crate::{
     admin::Admin,
     client::Client,
-    consumer::{Handler, Model, PushConsumer, PushConsumerBuilder, StartFrom, StopError, Verdict},
+    consumer::{
+        Allocate, AssignmentListener, Averagely, AveragelyByCircle, ByConfig, ConsistentHash, ConsumeHook,
+        Consumption, DEAD_LETTER_REASON, Division, Filter, Handler, LitePullConsumer, LitePullConsumerBuilder,
+        MachineRoom, MachineRoomNearby, Model, Order, Position, PullConsumer, PullOutcome, PullResult, Pulling,
+        PushConsumer, PushConsumerBuilder, Rooms, StartFrom, StopError, Verdict,
+    },
     error::Error,
     options::ClientBuilder,
     producer::{

@@ -14,7 +14,7 @@ use std::{
 };
 
 use rocketmq_boot_client::{
-    Client, Error, Handler, MessageQueue, MessageView, Model, PushConsumer, PushConsumerBuilder, StartFrom,
+    Client, DEAD_LETTER_REASON, Error, Handler, MessageQueue, MessageView, Model, PushConsumer, PushConsumerBuilder, StartFrom,
     StopError, Verdict,
 };
 use rocketmq_boot_protocol::{
@@ -24,6 +24,7 @@ use rocketmq_boot_protocol::{
         pull::PullMessage,
         send::{SendBack, SendMessageShort},
     },
+    message::record::Record,
 };
 use tokio::sync::Semaphore;
 
@@ -248,7 +249,11 @@ async fn verdicts_choose_the_level() {
         (header.offset, header.delay_level)
     };
     let levels: BTreeSet<_> = cluster.broker().requests(BACK).iter().map(level).collect();
-    assert_eq!(levels, [(0, 7), (1, 5), (2, -1)].into());
+    assert_eq!(levels, [(0, 7), (1, 5)].into());
+    // A dead letter is sent rather than sent back: only so can it say why it is one.
+    let dead = cluster.broker().records("%DLQ%billing").remove(0);
+    let dead = Record::decode(&dead).unwrap();
+    assert_eq!((dead.property(DEAD_LETTER_REASON), dead.body), (Some("no such order"), &b"dead"[..]));
     assert_eq!(cluster.broker().committed("billing", "orders", 0), Some(4));
 }
 
@@ -580,7 +585,7 @@ async fn a_group_has_one_consumer_in_a_client() {
 async fn requests_of_a_broker_that_are_not_supported_are_answered_so() {
     let cluster = one_queue().await;
     let consumer = start(consumer(&cluster.client()), &Seen::default()).await;
-    let mut request = Command::bare(RequestCode::GET_CONSUMER_RUNNING_INFO);
+    let mut request = Command::bare(RequestCode::SUSPEND_CONSUMER);
     request.opaque = 4_711;
     cluster.broker().tell("billing", &request);
     let answer = |broker: &Broker| {

@@ -156,6 +156,35 @@ impl Peer {
         }
     }
 
+    /// Has the next call make a new connection. Calls that are under way are still answered on the old one, until the
+    /// other side closes it.
+    pub fn renew(&self) {
+        let mut state = self.inner.state.lock();
+        if matches!(*state, State::Connected(_)) {
+            *state = State::Disconnected;
+        }
+    }
+
+    /// Ends the connection, if there is one: calls under way fail, and the next one makes a new connection.
+    pub fn disconnect(&self, reason: &str) {
+        let link = {
+            let mut state = self.inner.state.lock();
+            match std::mem::replace(&mut *state, State::Disconnected) {
+                State::Connected(link) => link,
+                other => return *state = other,
+            }
+        };
+        link.stop(reason);
+    }
+
+    /// How long nothing has arrived on the connection; `None` without one.
+    pub fn silent_for(&self) -> Option<Duration> {
+        match &*self.inner.state.lock() {
+            State::Connected(link) if link.is_open() => Some(link.silent_for()),
+            _ => None,
+        }
+    }
+
     /// Whether there is a connection at present.
     pub fn is_connected(&self) -> bool {
         matches!(&*self.inner.state.lock(), State::Connected(link) if link.is_open())

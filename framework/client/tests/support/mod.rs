@@ -66,6 +66,8 @@ pub(crate) struct State {
     pub(crate) template: bool,
     pub(crate) offsets: HashMap<(String, String, i32), i64>,
     pub(crate) members: HashMap<String, HashMap<String, Member>>,
+    /// Who holds a queue's lock, by group, topic and queue.
+    pub(crate) locks: HashMap<(String, String, i32), String>,
     pub(crate) connections: HashMap<u64, mpsc::UnboundedSender<Option<Vec<u8>>>>,
     pub(crate) requests: Vec<Command>,
     pub(crate) instead: HashMap<i32, Vec<Instead>>,
@@ -149,6 +151,11 @@ impl Broker {
     /// How many messages lie in a topic.
     pub(crate) fn stored(&self, topic: &str) -> usize {
         self.state.lock().topics.get(topic).map_or(0, |queues| queues.iter().map(Vec::len).sum())
+    }
+
+    /// The records of a topic, queue after queue.
+    pub(crate) fn records(&self, topic: &str) -> Vec<Vec<u8>> {
+        self.state.lock().topics.get(topic).map_or_else(Vec::new, |queues| queues.concat())
     }
 
     pub(crate) fn committed(&self, group: &str, topic: &str, queue: i32) -> Option<i64> {

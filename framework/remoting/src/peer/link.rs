@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::Poll,
     time::Duration,
@@ -27,7 +27,7 @@ use tokio::{
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
     task::JoinSet,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -60,6 +60,9 @@ pub(super) struct Link {
     max_frame_bytes: usize,
     /// How many calls a read answered lately: so many callers are about to send their next request.
     burst: AtomicUsize,
+    made_at: Instant,
+    /// When the last bytes arrived, in ms after it was made.
+    heard_at: AtomicU64,
     stop: CancellationToken,
 }
 
@@ -80,6 +83,8 @@ pub(super) async fn connect(peer: &Arc<Inner>) -> Result<Arc<Link>, Error> {
         calls: Calls::new(Arc::clone(&peer.address), options.max_calls),
         max_frame_bytes: options.max_frame_bytes,
         burst: AtomicUsize::new(0),
+        made_at: Instant::now(),
+        heard_at: AtomicU64::new(0),
         stop: CancellationToken::new(),
     });
     let owner = Owner {
@@ -108,6 +113,12 @@ fn prepared(stream: TcpStream) -> io::Result<TcpStream> {
 impl Link {
     pub(super) fn is_open(&self) -> bool {
         !self.stop.is_cancelled()
+    }
+
+    /// How long nothing has arrived.
+    pub(super) fn silent_for(&self) -> Duration {
+        let heard = Duration::from_millis(self.heard_at.load(Ordering::Relaxed));
+        self.made_at.elapsed().saturating_sub(heard)
     }
 
     /// Sends a request, waiting for room when too much is unwritten; the call that comes back is its response.
@@ -289,6 +300,8 @@ impl Owner {
     /// Handles the whole frames that have been read.
     fn frames(&mut self) -> Result<(), Error> {
         self.link.outbox.touch();
+        let heard = u64::try_from(self.link.made_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.link.heard_at.store(heard, Ordering::Relaxed);
         let buffer = std::mem::take(&mut self.arrivals.buffer);
         let (mut at, mut answered) = (0, 0);
         let outcome = loop {
