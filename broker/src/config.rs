@@ -98,6 +98,26 @@ pub struct Settings {
     pub sync_flush_timeout: Duration,
     /// `maxMessageSize` of a body in bytes **(default: 4 MiB)**.
     pub max_message_bytes: usize,
+    /// `fileReservedTime`: how long messages are kept **(default: 72 h)**.
+    pub file_reserved: Duration,
+    /// `deleteWhen`: the hours of the day, separated by `;`, at which old files go **(default: 4)**.
+    pub delete_when: Vec<u8>,
+    /// `diskMaxUsedSpaceRatio`: used percent of the disk above which old files go at any hour; 10 to 95
+    /// **(default: 75)**.
+    pub disk_max_used_percent: u64,
+    /// `diskSpaceCleanForciblyRatio`: used percent above which younger files go that every group has consumed; 30 to
+    /// 85 **(default: 85)**.
+    pub disk_forcible_percent: u64,
+    /// `diskSpaceWarningLevelRatio`: used percent above which messages are refused; 35 to 90 **(default: 90)**.
+    pub disk_full_percent: u64,
+    /// `cleanFileForciblyEnable`: whether younger files may go at all **(default: true)**.
+    pub clean_forcibly: bool,
+    /// `cleanResourceInterval`: time between two looks at the disk **(default: 10 s)**.
+    pub clean_interval: Duration,
+    /// `deleteCommitLogFilesInterval`: pause between two files that are removed **(default: 100 ms)**.
+    pub delete_pause: Duration,
+    /// `deleteFileBatchMax`: files that are removed at a time **(default: 10)**.
+    pub delete_batch: usize,
     /// `messageDelayLevel` **(default: `1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h`)**.
     pub delay_levels: Vec<Duration>,
     /// `longPollingEnable` **(default: true)**.
@@ -145,6 +165,15 @@ impl Default for Settings {
             flush_interval: Duration::from_millis(500),
             sync_flush_timeout: Duration::from_secs(5),
             max_message_bytes: 4 << 20,
+            file_reserved: Duration::from_secs(72 * 3_600),
+            delete_when: vec![4],
+            disk_max_used_percent: 75,
+            disk_forcible_percent: 85,
+            disk_full_percent: 90,
+            clean_forcibly: true,
+            clean_interval: Duration::from_secs(10),
+            delete_pause: Duration::from_millis(100),
+            delete_batch: 10,
             delay_levels: keys::delay_levels(DELAY_LEVELS).unwrap_or_default(),
             long_polling: true,
             short_polling: Duration::from_secs(1),

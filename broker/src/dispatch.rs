@@ -95,6 +95,7 @@ impl Requests {
                         // What was sent before the pull must be there for it.
                         self.flush(connection, &mut accepted, batch.out());
                         self.pull(connection, &view, records, batch.out());
+                        batch.spill();
                     }
                     None => batch.defer(*frame),
                 },
@@ -213,6 +214,8 @@ fn answer(broker: &Arc<State>, connection: &Arc<Connection>, request: &Command) 
         RequestCode::GET_MIN_OFFSET => broker.min_offset(request),
         RequestCode::GET_EARLIEST_MSG_STORETIME => broker.earliest_time(request),
         RequestCode::SEARCH_OFFSET_BY_TIMESTAMP => broker.search_offset(request),
+        RequestCode::CLEAN_EXPIRED_CONSUMEQUEUE => broker.clean_queues(request),
+        RequestCode::DELETE_EXPIRED_COMMITLOG => Ok(broker.delete_expired(request)),
         RequestCode::UPDATE_AND_CREATE_TOPIC => broker.create_topic(request),
         RequestCode::DELETE_TOPIC_IN_BROKER => broker.delete_topic(request),
         code => Err(Reject::not_supported(code)),

@@ -9,11 +9,13 @@
 //! | `send`, `pull`, `hold` | the hot path: sending, pulling, waiting for messages |
 //! | `retry`, `schedule` | failed messages, delay levels, dead letters |
 //! | `topics`, `groups`, `offsets`, `clients`, `locks` | what the broker knows |
+//! | `cleaning` | how long messages are kept, and a full disk |
 //! | `register` | name servers |
 //! | [`config`] | `broker.conf` |
 //! | [`cli`] | the command line of `mqbroker` |
 
 mod broker;
+mod cleaning;
 pub mod cli;
 mod clients;
 pub mod config;

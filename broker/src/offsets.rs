@@ -71,6 +71,15 @@ impl Offsets {
         queues.lock().get(&i64::from(queue_id)).copied()
     }
 
+    /// Every topic and group with the offsets of their queues.
+    pub(crate) fn all(&self) -> Vec<(String, String, BTreeMap<i64, i64>)> {
+        let entry = |(key, queues): (&String, &Queues)| {
+            let (topic, group) = key.split_once(SEPARATOR)?;
+            Some((topic.to_owned(), group.to_owned(), queues.lock().clone()))
+        };
+        self.table.read().iter().filter_map(entry).collect()
+    }
+
     /// Commits an offset unless the group is further already.
     pub(crate) fn commit(&self, group: &str, topic: &str, queue_id: i32, offset: i64) -> Commit {
         let queues = self.queues(key(topic, group));

@@ -146,6 +146,19 @@ impl Reject {
         )
     }
 
+    /// The disk is full.
+    pub(crate) fn disk_full(used_percent: u64) -> Self {
+        let ratio = format!("{:2}.{:02}", used_percent / 100, used_percent % 100);
+        Self::new(
+            ResponseCode::SERVICE_NOT_AVAILABLE,
+            format!(
+                "service not available now. It may be caused by one of the following reasons: the broker's disk is \
+                 full [CL: {ratio} CQ: {ratio} INDEX: {ratio}], messages are put to the slave, message store has been \
+                 shut down, etc."
+            ),
+        )
+    }
+
     /// The refusal as an answer.
     pub(crate) fn answer(self, request: &Command) -> Command {
         Command::failure(request, self.code, self.remark)

@@ -122,6 +122,12 @@ impl Schedule {
             .inspect_err(|_| self.progress.lock().dirty = true)
     }
 
+    /// The offset that each level delivers next.
+    pub(crate) fn all(&self) -> Vec<(i64, i64)> {
+        let entry = |(level, next): (&usize, &i64)| (i64::try_from(*level).unwrap_or(0), *next);
+        self.progress.lock().next.iter().map(entry).collect()
+    }
+
     fn next(&self, level: usize) -> i64 {
         self.progress.lock().next.get(&level).copied().unwrap_or(0)
     }
@@ -251,7 +257,7 @@ impl State {
 }
 
 /// Waits until the wall hand shows `at_ms`, for ever without one.
-async fn until(clock: &Clock, at_ms: Option<i64>) {
+pub(crate) async fn until(clock: &Clock, at_ms: Option<i64>) {
     let Some(at_ms) = at_ms else { return std::future::pending().await };
     match clock.until(at_ms) {
         Wait::Due => {}

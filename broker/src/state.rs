@@ -21,6 +21,7 @@ use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    cleaning::Cleaning,
     clients::Clients,
     config::{FlushDisk, Settings},
     counters::Counters,
@@ -51,6 +52,7 @@ pub(crate) struct State {
     pub(crate) clients: Clients,
     pub(crate) locks: QueueLocks,
     pub(crate) schedule: Schedule,
+    pub(crate) cleaning: Cleaning,
     pub(crate) held: HeldPulls,
     pub(crate) counters: Counters,
     pub(crate) unique_keys: UniqueKeys,
@@ -92,6 +94,7 @@ impl State {
             clients: Clients::new(clock.clone()),
             locks: QueueLocks::new(clock.clone()),
             schedule: Schedule::load(&store, settings.delay_levels.clone(), &clock)?,
+            cleaning: Cleaning::new(store.clone(), &settings),
             held: HeldPulls::new(store.clone()),
             counters: Counters::default(),
             unique_keys: UniqueKeys::new(advertised, std::process::id()),

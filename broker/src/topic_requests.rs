@@ -24,6 +24,7 @@ impl State {
             self.topics.find(&header.topic).map(|old| old.config.attributes.clone()).unwrap_or_default();
         self.topics.put(TopicConfig {
             attributes,
+            more: Default::default(),
             order: header.order,
             perm: header.perm,
             read_queue_nums: header.read_queue_nums,

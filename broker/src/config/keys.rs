@@ -54,6 +54,18 @@ const KEYS: &[Key] = keys! {
     "flushIntervalCommitLog": s, v => millis(v).map(|v| s.flush_interval = v), in_ms(s.flush_interval);
     "syncFlushTimeout": s, v => millis(v).map(|v| s.sync_flush_timeout = v), in_ms(s.sync_flush_timeout);
     "maxMessageSize": s, v => within(v, 1, 15 << 20).map(|v| s.max_message_bytes = v), s.max_message_bytes.to_string();
+    "fileReservedTime": s, v => hours(v).map(|v| s.file_reserved = v), (s.file_reserved.as_secs() / 3_600).to_string();
+    "deleteWhen": s, v => hours_of_day(v).map(|v| s.delete_when = v), print_hours_of_day(&s.delete_when);
+    "diskMaxUsedSpaceRatio": s, v => within(v, 0, 100).map(|v| s.disk_max_used_percent = v),
+        s.disk_max_used_percent.to_string();
+    "diskSpaceCleanForciblyRatio": s, v => within(v, 0, 100).map(|v| s.disk_forcible_percent = v),
+        s.disk_forcible_percent.to_string();
+    "diskSpaceWarningLevelRatio": s, v => within(v, 0, 100).map(|v| s.disk_full_percent = v),
+        s.disk_full_percent.to_string();
+    "cleanFileForciblyEnable": s, v => flag(v).map(|v| s.clean_forcibly = v), s.clean_forcibly.to_string();
+    "cleanResourceInterval": s, v => millis(v).map(|v| s.clean_interval = v), in_ms(s.clean_interval);
+    "deleteCommitLogFilesInterval": s, v => millis(v).map(|v| s.delete_pause = v), in_ms(s.delete_pause);
+    "deleteFileBatchMax": s, v => within(v, 1, 1_000).map(|v| s.delete_batch = v), s.delete_batch.to_string();
     "messageDelayLevel": s, v => delay_levels(v).map(|v| s.delay_levels = v), print_delay_levels(&s.delay_levels);
     "longPollingEnable": s, v => flag(v).map(|v| s.long_polling = v), s.long_polling.to_string();
     "shortPollingTimeMills": s, v => millis(v).map(|v| s.short_polling = v), in_ms(s.short_polling);
@@ -73,20 +85,15 @@ const WITHOUT_EFFECT: &[&str] = &[
     "brokerFastFailureEnable",
     "brokerIP2",
     "checkTransactionMessageEnable",
-    "cleanFileForciblyEnable",
-    "cleanResourceInterval",
     "clientManageThreadPoolNums",
     "commitIntervalCommitLog",
     "compressedRegister",
     "consumerFallbehindThreshold",
     "consumerManageThreadPoolNums",
     "defaultQueryMaxNum",
-    "deleteCommitLogFilesInterval",
     "deleteConsumeQueueFilesInterval",
-    "deleteWhen",
     "destroyMapedFileIntervalForcibly",
     "disableConsumeIfConsumerReadSlowly",
-    "diskMaxUsedSpaceRatio",
     "enableCalcFilterBitMap",
     "enableConsumeQueueExt",
     "enableControllerMode",
@@ -96,7 +103,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "enableSlaveActingMaster",
     "endTransactionThreadPoolNums",
     "fetchNamesrvAddrByAddressServer",
-    "fileReservedTime",
     "filterServerNums",
     "filterSupportRetry",
     "flushCommitLogLeastPages",
@@ -292,6 +298,27 @@ fn millis(value: &str) -> Result<Duration, String> {
     }
 }
 
+/// Hours, or a number with a unit.
+fn hours(value: &str) -> Result<Duration, String> {
+    let hours = value.parse::<u64>().ok().and_then(|hours| hours.checked_mul(3_600)).map(Duration::from_secs);
+    hours.or_else(|| duration(value)).ok_or_else(|| format!("hours, or a number with h or d, not `{value}`"))
+}
+
+/// Hours of the day; none at all turns them off.
+fn hours_of_day(value: &str) -> Result<Vec<u8>, String> {
+    let hour = |word: &str| word.trim().parse().ok().filter(|hour| *hour < 24);
+    let words = value.split(';').filter(|word| !word.trim().is_empty());
+    words
+        .map(|word| {
+            hour(word).ok_or_else(|| format!("hours like `04` or `04;16` are expected, not `{word}`"))
+        })
+        .collect()
+}
+
+fn print_hours_of_day(hours: &[u8]) -> String {
+    hours.iter().map(|hour| format!("{hour:02}")).collect::<Vec<_>>().join(";")
+}
+
 fn duration(value: &str) -> Option<Duration> {
     let (number, seconds) = match value.as_bytes().last()? {
         b's' => (value.strip_suffix('s')?, 1),
@@ -354,13 +381,12 @@ mod tests {
     #[test]
     fn a_file_is_sorted_into_applied_idle_and_unknown() {
         let mut settings = Settings::default();
-        let text =
-            "#comment\nbrokerName = broker-a\nmapedFileSizeCommitLog=1048576\ndeleteWhen=04\nlistenPrt=1\n";
+        let text = "#comment\nbrokerName = broker-a\nmapedFileSizeCommitLog=1048576\nslaveTimeout=3000\nlistenPrt=1\n";
         let report = settings.apply("broker.conf", text).unwrap();
         assert_eq!((settings.broker_name.as_str(), settings.commit_log_file_bytes), ("broker-a", 1 << 20));
         assert_eq!(report.applied, [(2, "brokerName".to_owned()), (3, "mapedFileSizeCommitLog".to_owned())]);
         assert_eq!(report.renamed, [(3, "mapedFileSizeCommitLog".to_owned(), "mappedFileSizeCommitLog")]);
-        assert_eq!(report.without_effect, [(4, "deleteWhen".to_owned())]);
+        assert_eq!(report.without_effect, [(4, "slaveTimeout".to_owned())]);
         assert_eq!(report.unknown, [(5, "listenPrt".to_owned(), Some("listenPort"))]);
     }
 

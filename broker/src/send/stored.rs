@@ -204,6 +204,7 @@ fn wake_all<'a>(broker: &Arc<State>, queues: impl Iterator<Item = &'a Arc<TopicQ
 pub(crate) fn outcome_of(outcome: Option<Result<Appended, AppendError>>) -> Result<Appended, Reject> {
     outcome.unwrap_or(Err(AppendError::Closed)).map_err(|error| match error {
         AppendError::TooLarge { .. } | AppendError::Record(_) => Reject::illegal_message(error.to_string()),
+        AppendError::Full { used_percent } => Reject::disk_full(used_percent),
         _ => Reject::store_unavailable(error),
     })
 }

@@ -65,6 +65,8 @@ pub(crate) struct Tail {
     pub(crate) position: u64,
     pub(crate) timestamp: i64,
     pub(crate) closed: bool,
+    /// To how many percent the disk is used while it counts as full: nothing is taken then.
+    pub(crate) full: Option<u64>,
     /// What the keeper fills with zeros right now; nothing may be written there meanwhile.
     pub(crate) claim: Option<Range<u64>>,
     /// How far the keeper has filled the log with zeros.
@@ -73,7 +75,7 @@ pub(crate) struct Tail {
 
 impl Tail {
     pub(crate) fn new(segment: Arc<Segment>, position: u64, timestamp: i64) -> Self {
-        Self { segment, position, timestamp, closed: false, claim: None, blocks_to: 0 }
+        Self { segment, position, timestamp, closed: false, full: None, claim: None, blocks_to: 0 }
     }
 }
 
@@ -167,6 +169,9 @@ impl Inner {
     fn place(&self, tail: &mut MutexGuard<'_, Tail>, batch: &mut [Append<'_>], staged: &mut [u8]) {
         if tail.closed {
             return refuse_staged(batch, &AppendError::Closed);
+        }
+        if let Some(used_percent) = tail.full {
+            return refuse_staged(batch, &AppendError::Full { used_percent });
         }
         tail.timestamp = tail.timestamp.max(self.clock.now_ms());
         let (mut rest, mut bytes) = (batch, staged);

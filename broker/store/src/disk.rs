@@ -31,6 +31,8 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     fn remove_dirs(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a folder durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// How full the file system of a folder is.
+    fn space(&self, path: &Path) -> io::Result<Space>;
     /// Locks a file against every other holder, here or in another process, until the lock is dropped.
     ///
     /// `None` when somebody else holds it.
@@ -39,6 +41,24 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
 
 /// A lock on a file, held until it is dropped.
 pub trait Lock: fmt::Debug + Send + Sync {}
+
+/// How full a file system is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Space {
+    /// Bytes in use.
+    pub used_bytes: u64,
+    /// Bytes that can still be written, without what is reserved for the superuser.
+    pub free_bytes: u64,
+}
+
+impl Space {
+    /// How much of what can be used is in use, in whole percent, rounded up as Apache rounds.
+    pub fn used_percent(self) -> u64 {
+        let (used, whole) =
+            (u128::from(self.used_bytes), u128::from(self.used_bytes) + u128::from(self.free_bytes));
+        if whole == 0 { 0 } else { u64::try_from((used * 100).div_ceil(whole)).unwrap_or(100) }
+    }
+}
 
 /// What a folder holds.
 #[derive(Debug, Clone, PartialEq, Eq)]

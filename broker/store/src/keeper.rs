@@ -1,7 +1,7 @@
 //! The thread that keeps things ready and tidy behind the appends.
 //!
-//! It makes the next file of the log before the last is full, writes consume-queue entries to their files, and saves
-//! checkpoints. For [`Flush::Sync`] it writes zeros ahead of the appends: syncing into blocks that were written
+//! It makes the next file of the log before the last is full, gives up the maps of files that reads no longer use,
+//! writes consume-queue entries to their files, and saves checkpoints. For [`Flush::Sync`] it writes zeros ahead of the appends: syncing into blocks that were written
 //! before takes about half the time of the first write to an allocated one, which must also journal that the block
 //! is in use. While nothing is appended it sleeps without a timer.
 
@@ -86,6 +86,7 @@ impl Inner {
             }
             seen = self.flusher.appended();
             self.prepare_segment(seen);
+            self.segments.cool(self.flusher.readable().saturating_sub(self.options.hot_bytes));
             let drained = self.queues.drain(self.flusher.readable());
             if let Err(error) = &drained
                 && !failing

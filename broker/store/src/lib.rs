@@ -10,7 +10,9 @@
 //! | `read`, `lookup` | messages by queue offset, by position, by time |
 //! | `flush`, `keeper` | the threads: making the log durable; the next file, queue files, checkpoints |
 //! | `recovery`, `scan` | what happens between opening and the first append |
-//! | `segment`, `queue`, `queue_files`, `queues`, `entry`, `checkpoint` | the files |
+//! | `retention` | giving space back, at the front of the log and of the queues |
+//! | `segment`, `queue`, `queue_files`, `open_files`, `queues`, `entry`, `checkpoint` | the files |
+//! | `timer` | which records wait for which instant |
 //! | [`disk`] | the only way to the disk, real or simulated |
 //! | [`metadata`] | the broker's small tables, saved so that a crash leaves the old or the new one |
 
@@ -25,15 +27,18 @@ mod error;
 mod flush;
 mod keeper;
 mod lookup;
+mod open_files;
 mod options;
 mod queue;
 mod queue_files;
 mod queues;
 mod read;
 mod recovery;
+mod retention;
 mod scan;
 mod segment;
 mod store;
+mod timer;
 
 pub use append::{Append, Appended};
 pub use error::{AppendError, FlushFailure, OpenError, ReadError};
@@ -42,4 +47,8 @@ pub use options::{Flush, Options, TagsCode};
 pub use queue::Queue;
 pub use read::{Heat, ReadLimit, ReadOutcome, ReadStatus};
 pub use recovery::{Quarantined, Recovered, quarantine_folder};
+pub use retention::OldestFile;
 pub use store::Store;
+pub use timer::{
+    SlotUnits, TIMER_PROGRESS_BYTES, TimerOptions, TimerProgress, TimerUnit, Timers, TimersFound,
+};

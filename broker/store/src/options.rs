@@ -71,6 +71,8 @@ pub struct Options {
     pub hot_bytes: u64,
     /// Time between two checkpoints, which bound what a recovery reads **(default: 10 s)**.
     pub checkpoint_interval: Duration,
+    /// Consume-queue files that are open at a time **(default: 1,024)**.
+    pub open_queue_files: usize,
     /// How tags codes are computed again **(default: the hash of the tag)**.
     pub tags_code: TagsCode,
 }
@@ -88,6 +90,7 @@ impl Options {
             max_record_bytes: (4 << 20) + (64 << 10),
             hot_bytes: 512 << 20,
             checkpoint_interval: Duration::from_secs(10),
+            open_queue_files: 1024,
             tags_code: TagsCode::default(),
         }
     }

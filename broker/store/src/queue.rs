@@ -136,6 +136,28 @@ impl Queue {
         self.end.store(end, Ordering::SeqCst);
     }
 
+    /// Moves the first offset behind the entries of records below `log_start`. It never moves back.
+    pub(crate) fn trim(&self, log_start: u64) -> io::Result<()> {
+        let is_gone = |entry: &Entry| entry.is_blank() || entry.position < log_start;
+        let mut first = [Entry::default()];
+        let min = self.min_offset();
+        let found = self.entries(min, &mut first, false)?.unwrap_or(0);
+        if found == 0 || !is_gone(&first[0]) {
+            return Ok(());
+        }
+        let (gone, in_memory) = {
+            let tail = self.tail.lock();
+            (tail.entries.iter().take_while(|entry| is_gone(entry)).count(), tail.start)
+        };
+        let min = if gone > 0 {
+            in_memory + to_i64(to_u64(gone))
+        } else {
+            self.files.first_from(log_start)?.min(in_memory)
+        };
+        self.min.fetch_max(min, Ordering::AcqRel);
+        Ok(())
+    }
+
     /// The offset behind the last message that lies below `readable` in the log.
     pub(crate) fn end_below(&self, readable: u64) -> i64 {
         let tail = self.tail.lock();
@@ -234,11 +256,15 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::disk::{Disk, SimDisk};
+    use crate::{
+        disk::{Disk, SimDisk},
+        open_files::OpenFiles,
+    };
 
     fn queue(disk: &SimDisk) -> Queue {
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-        Queue::new("t".into(), 0, QueueFiles::new(disk, PathBuf::from("/q/t/0"), 50))
+        let open_files = Arc::new(OpenFiles::new(4));
+        Queue::new("t".into(), 0, QueueFiles::new(disk, PathBuf::from("/q/t/0"), 50, open_files))
     }
 
     fn entry(number: u64) -> Entry {
@@ -316,6 +342,29 @@ mod tests {
         }
         found.files.cut(51).unwrap();
         assert_eq!((found.files.end(u64::MAX).unwrap(), disk.files().len()), (51, 2));
+    }
+
+    #[test]
+    fn trimming_moves_the_first_offset_and_removes_whole_files() {
+        let disk = SimDisk::new();
+        let queue = queue(&disk);
+        queue.push((0..300).map(entry));
+        queue.drain(u64::MAX).unwrap();
+        queue.push((300..420).map(entry));
+        let trim = |log_start| {
+            queue.trim(log_start).unwrap();
+            (queue.min_offset(), queue.files.remove_before(queue.min_offset()).unwrap())
+        };
+        assert_eq!(trim(0), (0, 0));
+        assert_eq!(trim(4_900), (49, 0));
+        assert_eq!(trim(5_000), (50, 1), "in the files");
+        assert_eq!(trim(1_000), (50, 0), "it never goes back");
+        assert_eq!(trim(17_250), (173, 2), "between files and memory");
+        assert_eq!(trim(31_001), (311, 2), "in memory; the last file stays");
+        assert_eq!(read_all(&queue, 311).len(), 109);
+        queue.drain(u64::MAX).unwrap();
+        assert_eq!(trim(u64::MAX), (420, 3), "nothing is left but the place to go on");
+        assert_eq!((disk.files().len(), queue.max_offset()), (1, 420));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! front hold blank entries. All of it is derived from the log: only checkpoints sync it.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -18,11 +18,9 @@ use crate::{
     disk::{Disk, File, list_or_empty},
     entry::{ENTRY_BYTES, Entry},
     error::OpenError,
+    open_files::{Handles, OpenFiles},
     segment::{file_name, parse_file_name},
 };
-
-/// How many files of a queue stay open: the one that is written and one that is read.
-const OPEN_FILES: usize = 2;
 
 #[derive(Debug)]
 pub(crate) struct QueueFiles {
@@ -31,19 +29,28 @@ pub(crate) struct QueueFiles {
     /// Entries in a file.
     file_entries: i64,
     state: Mutex<State>,
+    handles: Arc<Handles>,
+    open_files: Arc<OpenFiles>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// First entry of each file that exists, with its handle while it is open.
-    files: BTreeMap<i64, Option<Arc<dyn File>>>,
-    unsynced: BTreeMap<i64, Arc<dyn File>>,
+    /// First entry of each file that exists.
+    files: BTreeSet<i64>,
+    /// Those that were written since the last sync.
+    unsynced: BTreeSet<i64>,
     names_unsynced: bool,
 }
 
 impl QueueFiles {
-    pub(crate) fn new(disk: Arc<dyn Disk>, folder: PathBuf, file_entries: u32) -> Self {
-        Self { disk, folder, file_entries: i64::from(file_entries), state: Mutex::default() }
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        folder: PathBuf,
+        file_entries: u32,
+        open_files: Arc<OpenFiles>,
+    ) -> Self {
+        let (state, handles) = (Mutex::default(), Arc::default());
+        Self { disk, folder, file_entries: i64::from(file_entries), state, handles, open_files }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -72,20 +79,20 @@ impl QueueFiles {
                 return Err(OpenError::Length { path, expected: file_bytes, actual: entry.bytes });
             }
             let first = to_i64(start / to_u64(ENTRY_BYTES));
-            if let Some((before, _)) = state.files.last_key_value()
+            if let Some(before) = state.files.last()
                 && before + self.file_entries != first
             {
                 let missing = to_u64(ENTRY_BYTES) * (before + self.file_entries).unsigned_abs();
                 return Err(OpenError::Missing { path: self.folder.join(file_name(missing)) });
             }
-            state.files.insert(first, None);
+            state.files.insert(first);
         }
         Ok(())
     }
 
     /// The first entry that the files have a place for.
     pub(crate) fn first(&self) -> Option<i64> {
-        self.state.lock().files.keys().next().copied()
+        self.state.lock().files.first().copied()
     }
 
     /// The place behind the last entry whose record begins before `limit`.
@@ -102,7 +109,7 @@ impl QueueFiles {
 
     /// The first place for which `before` does not hold; it holds for a prefix of all places.
     fn boundary(&self, before: impl Fn(&Entry) -> bool) -> io::Result<i64> {
-        let starts: Vec<i64> = self.state.lock().files.keys().copied().collect();
+        let starts: Vec<i64> = self.state.lock().files.iter().copied().collect();
         let Some(&first) = starts.first() else { return Ok(0) };
         for &start in starts.iter().rev() {
             if !before(&self.read_one(start)?) {
@@ -162,7 +169,7 @@ impl QueueFiles {
             bytes.clear();
             bytes.extend(now.iter().flat_map(Entry::encode));
             file.write_at(&bytes, to_u64(ENTRY_BYTES) * (index - start).unsigned_abs())?;
-            self.state.lock().unsynced.insert(start, file);
+            self.state.lock().unsynced.insert(start);
             index += to_i64(to_u64(fit));
             rest = later;
         }
@@ -175,19 +182,25 @@ impl QueueFiles {
             let mut state = self.state.lock();
             (std::mem::take(&mut state.unsynced), std::mem::take(&mut state.names_unsynced))
         };
-        files.values().try_for_each(|file| file.sync())?;
-        if names { self.disk.sync_dir(&self.folder) } else { Ok(()) }
+        let synced = files
+            .iter()
+            // One that was removed since needs no sync.
+            .try_for_each(|start| self.file(*start)?.map_or(Ok(()), |file| file.sync()))
+            .and_then(|()| if names { self.disk.sync_dir(&self.folder) } else { Ok(()) });
+        if synced.is_err() {
+            let mut state = self.state.lock();
+            state.unsynced.extend(files);
+            state.names_unsynced |= names;
+        }
+        synced
     }
 
     /// Clears every place from `end` on. Only a recovery does this.
     pub(crate) fn cut(&self, end: i64) -> io::Result<()> {
         let mut state = self.state.lock();
-        let dropped: Vec<i64> = state.files.range(end..).map(|(start, _)| *start).collect();
-        for start in dropped.iter().rev() {
-            self.disk.remove(&self.path(*start))?;
-            state.files.remove(start);
-            state.unsynced.remove(start);
-            state.names_unsynced = true;
+        let dropped: Vec<i64> = state.files.range(end..).copied().collect();
+        for start in dropped.into_iter().rev() {
+            self.remove_file(&mut state, start)?;
         }
         drop(state);
         let start = end - end.rem_euclid(self.file_entries);
@@ -196,8 +209,30 @@ impl QueueFiles {
             && file.next_data(used)?.is_some()
         {
             file.zero(used, self.file_bytes() - used)?;
-            self.state.lock().unsynced.insert(start, file);
+            self.state.lock().unsynced.insert(start);
         }
+        Ok(())
+    }
+
+    /// Removes the files of which every place lies before `min`, and says how many; the last one stays in any case,
+    /// because its name and entries say where the queue goes on.
+    pub(crate) fn remove_before(&self, min: i64) -> io::Result<usize> {
+        let mut state = self.state.lock();
+        let last = state.files.last().copied().unwrap_or(0);
+        let gone = |start: &&i64| **start + self.file_entries <= min && **start < last;
+        let gone: Vec<i64> = state.files.iter().take_while(gone).copied().collect();
+        for start in &gone {
+            self.remove_file(&mut state, *start)?;
+        }
+        Ok(gone.len())
+    }
+
+    fn remove_file(&self, state: &mut State, start: i64) -> io::Result<()> {
+        self.disk.remove(&self.path(start))?;
+        self.open_files.close(&self.handles, start);
+        state.files.remove(&start);
+        state.unsynced.remove(&start);
+        state.names_unsynced = true;
         Ok(())
     }
 
@@ -205,6 +240,7 @@ impl QueueFiles {
     pub(crate) fn remove(&self) -> io::Result<()> {
         let mut state = self.state.lock();
         *state = State::default();
+        self.open_files.close_all(&self.handles);
         match self.disk.remove_dirs(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
@@ -220,22 +256,18 @@ impl QueueFiles {
         self.folder.join(file_name(to_u64(ENTRY_BYTES) * start.unsigned_abs()))
     }
 
-    /// The open file that begins at entry `start`; `None` when there is none.
+    /// The file that begins at entry `start`, opened when it is not; `None` when there is none.
     fn file(&self, start: i64) -> io::Result<Option<Arc<dyn File>>> {
-        let mut state = self.state.lock();
-        match state.files.get(&start) {
-            None => return Ok(None),
-            Some(Some(file)) => return Ok(Some(Arc::clone(file))),
-            Some(None) => {}
+        if let Some(file) = self.handles.find(start) {
+            return Ok(Some(file));
         }
-        let open: Vec<i64> =
-            state.files.iter().filter(|(_, file)| file.is_some()).map(|(start, _)| *start).collect();
-        if open.len() >= OPEN_FILES {
-            // The newest is being written; the other was read before.
-            state.files.insert(open[0], None);
+        // Held, so that a file that is removed meanwhile is not kept open.
+        let state = self.state.lock();
+        if !state.files.contains(&start) {
+            return Ok(None);
         }
         let file = self.disk.open(&self.path(start))?;
-        state.files.insert(start, Some(Arc::clone(&file)));
+        self.open_files.keep(&self.handles, start, Arc::clone(&file));
         Ok(Some(file))
     }
 
@@ -253,7 +285,14 @@ impl QueueFiles {
         }
         let mut state = self.state.lock();
         state.names_unsynced = true;
-        state.files.insert(start, Some(Arc::clone(&file)));
+        state.files.insert(start);
+        self.open_files.keep(&self.handles, start, Arc::clone(&file));
         Ok(file)
+    }
+}
+
+impl Drop for QueueFiles {
+    fn drop(&mut self) {
+        self.open_files.close_all(&self.handles);
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     disk::{Disk, list_or_empty},
     entry::Entry,
     error::OpenError,
+    open_files::OpenFiles,
     queue::Queue,
     queue_files::QueueFiles,
 };
@@ -27,6 +28,7 @@ pub(crate) struct Queues {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
     file_entries: u32,
+    open_files: Arc<OpenFiles>,
     table: RwLock<Table>,
     /// Queues with entries that are not in files yet.
     listed: Mutex<Vec<Arc<Queue>>>,
@@ -37,11 +39,12 @@ pub(crate) struct Queues {
 }
 
 impl Queues {
-    pub(crate) fn new(disk: Arc<dyn Disk>, folder: PathBuf, file_entries: u32) -> Self {
+    pub(crate) fn new(disk: Arc<dyn Disk>, folder: PathBuf, file_entries: u32, open_files: usize) -> Self {
         Self {
             disk,
             folder,
             file_entries,
+            open_files: Arc::new(OpenFiles::new(open_files)),
             table: RwLock::default(),
             listed: Mutex::default(),
             pending: AtomicUsize::new(0),
@@ -76,11 +79,8 @@ impl Queues {
             table.get_key_value(topic).map_or_else(|| topic.into(), |(key, _)| Arc::clone(key));
         let queue = table.entry(Arc::clone(&topic)).or_default().entry(id).or_insert_with(|| {
             let folder = self.folder.join(&*topic).join(id.to_string());
-            Arc::new(Queue::new(
-                topic,
-                id,
-                QueueFiles::new(Arc::clone(&self.disk), folder, self.file_entries),
-            ))
+            let (disk, open_files) = (Arc::clone(&self.disk), Arc::clone(&self.open_files));
+            Arc::new(Queue::new(topic, id, QueueFiles::new(disk, folder, self.file_entries, open_files)))
         });
         Arc::clone(queue)
     }
@@ -163,6 +163,19 @@ impl Queues {
         }
         self.listed.lock().append(&mut again);
         result
+    }
+
+    /// Moves the first offset of every queue to the first record that the log, which begins at `log_start`, still
+    /// has, and removes the files that hold nothing else; how many there were.
+    pub(crate) fn trim(&self, log_start: u64) -> io::Result<usize> {
+        let mut removed = 0;
+        for queue in self.all() {
+            queue.trim(log_start)?;
+            // Nobody may be writing to files while they go.
+            let _writing = self.draining.lock();
+            removed += queue.files.remove_before(queue.min_offset())?;
+        }
+        Ok(removed)
     }
 
     /// Makes everything written durable.

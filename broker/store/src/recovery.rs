@@ -93,7 +93,8 @@ pub(crate) fn recover(options: &Options, disk: &Arc<dyn Disk>) -> Result<State, 
         list_or_empty(&**disk, &queue_folder).map_err(OpenError::io("list", &queue_folder))?.is_empty();
     let mut whole = no_queues;
     let (queues, walk) = loop {
-        let queues = Queues::new(Arc::clone(disk), queue_folder.clone(), options.consume_queue_file_entries);
+        let (entries, open) = (options.consume_queue_file_entries, options.open_queue_files);
+        let queues = Queues::new(Arc::clone(disk), queue_folder.clone(), entries, open);
         queues.load()?;
         let mut walk = Walk::new(options, disk, &segments, &queues, marks, unclean || whole);
         let from = if whole { segments.start() } else { walk.start(unclean, marks)? };

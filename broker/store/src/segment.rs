@@ -28,6 +28,10 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    fn new(start: u64, bytes: u64, path: PathBuf, file: Arc<dyn File>) -> Arc<Self> {
+        Arc::new(Self { start, bytes, path, file, map: OnceLock::new() })
+    }
+
     /// Makes a file of full length whose name is durable.
     fn create(disk: &dyn Disk, folder: &Path, start: u64, bytes: u64) -> io::Result<Arc<Self>> {
         let path = folder.join(file_name(start));
@@ -39,7 +43,7 @@ impl Segment {
             tracing::warn!(path = %path.display(), %error, ?removed, "cannot make a commit-log file");
             return Err(error);
         }
-        Ok(Arc::new(Self { start, bytes, path, file, map: OnceLock::new() }))
+        Ok(Self::new(start, bytes, path, file))
     }
 
     pub(crate) fn end(&self) -> u64 {
@@ -83,6 +87,8 @@ pub(crate) struct Segments {
     segment_bytes: u64,
     list: RwLock<Vec<Arc<Segment>>>,
     ready: Mutex<Option<Arc<Segment>>>,
+    /// Held while a file is removed: one at a time keeps the log without gaps.
+    removing: Mutex<()>,
 }
 
 impl Segments {
@@ -111,10 +117,11 @@ impl Segments {
             {
                 return Err(OpenError::Missing { path: folder.join(file_name(before.end())) });
             }
-            list.push(Arc::new(Segment { start, bytes: segment_bytes, path, file, map: OnceLock::new() }));
+            list.push(Segment::new(start, segment_bytes, path, file));
         }
         let folder = folder.to_owned();
-        Ok(Self { disk, folder, segment_bytes, list: RwLock::new(list), ready: Mutex::new(None) })
+        let (list, ready, removing) = (RwLock::new(list), Mutex::default(), Mutex::default());
+        Ok(Self { disk, folder, segment_bytes, list, ready, removing })
     }
 
     /// The file that holds `position`.
@@ -153,6 +160,38 @@ impl Segments {
         let next = self.ready.lock().take().ok_or(io::ErrorKind::NotFound)?;
         self.list.write().push(Arc::clone(&next));
         Ok(next)
+    }
+
+    /// Removes the first file, durably, provided that it ends at `limit` or before; `None` when it does not.
+    ///
+    /// Whoever is reading it holds it, and with it the file and its map, until done: only the name is gone.
+    pub(crate) fn remove_first(&self, limit: u64) -> io::Result<Option<Arc<Segment>>> {
+        let _removing = self.removing.lock();
+        let first = match self.list.read().as_slice() {
+            [first, _, ..] if first.end() <= limit => Arc::clone(first),
+            _ => return Ok(None),
+        };
+        self.disk.remove(&first.path)?;
+        self.list.write().remove(0);
+        // The next name may not go before this one is gone for good.
+        self.disk.sync_dir(&self.folder)?;
+        Ok(Some(first))
+    }
+
+    /// Gives up the maps of files that end below `hot_from`, and says how many there were.
+    ///
+    /// Readers that use one keep it until they are done.
+    pub(crate) fn cool(&self, hot_from: u64) -> usize {
+        let is_mapped = |segment: &Segment| segment.end() <= hot_from && segment.map.get().is_some();
+        if !self.list.read().iter().any(|segment| is_mapped(segment)) {
+            return 0;
+        }
+        let mut cooled = 0;
+        for slot in self.list.write().iter_mut().filter(|slot| is_mapped(slot)) {
+            *slot = Segment::new(slot.start, slot.bytes, slot.path.clone(), Arc::clone(&slot.file));
+            cooled += 1;
+        }
+        cooled
     }
 
     /// Drops the files behind the one that holds `end`, durably; one that was made ready is kept so.

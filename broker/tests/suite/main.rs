@@ -13,6 +13,8 @@ macro_rules! suite {
         mod $name {
             const SHARDS: usize = $shards;
 
+            #[path = "ageing.rs"]
+            mod ageing;
             #[path = "captured.rs"]
             mod captured;
             #[path = "groups.rs"]

@@ -4,12 +4,16 @@
 //! write the key as an object. [`mod@lenient`] turns both into JSON before serde reads them; [`dialect`] writes them.
 
 pub mod config;
+pub mod connection;
 pub mod dialect;
 pub mod group;
+mod kept;
 pub mod lenient;
 pub mod offset;
+pub mod progress;
 pub mod registration;
 pub mod route;
+pub mod stats;
 
 pub use config::{DataVersion, SubscriptionGroupConfig, TopicConfig};
 pub use dialect::{Dialect, IdMap, QueueMap};
@@ -17,5 +21,6 @@ pub use group::{
     ConsumeFromWhere, ConsumeType, ConsumerData, Heartbeat, MessageModel, ProducerData, QueueRef,
     SubscriptionData,
 };
+pub use kept::More;
 pub use offset::{ConsumerOffsets, QueueOffsets};
 pub use route::{BrokerData, ClusterInfo, KvTable, QueueData, TopicList, TopicRoute};

@@ -5,7 +5,9 @@
 pub mod broker;
 pub mod group;
 pub mod offset;
+pub mod progress;
 pub mod pull;
 pub mod route;
 pub mod send;
+pub mod stats;
 pub mod topic;

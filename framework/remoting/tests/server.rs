@@ -53,6 +53,7 @@ impl Service for Play {
                 _ if command.is_response() => batch.defer(frame),
                 HOT_ECHO => {
                     Command::success(&command).with_body(command.body.clone()).encode(batch.out());
+                    batch.spill();
                 }
                 HOLD => self.held.lock().push((Arc::clone(connection), command)),
                 WAKE => {

@@ -3,11 +3,11 @@
 use std::{fs, io, io::IoSliceMut, os::unix::fs::FileExt, path::Path, sync::Arc};
 
 use rustix::{
-    fs::{Advice, FallocateFlags, SeekFrom, fadvise, fallocate, seek},
+    fs::{Advice, FallocateFlags, SeekFrom, fadvise, fallocate, seek, statvfs},
     io::{Errno, ReadWriteFlags, preadv2},
 };
 
-use super::{Disk, Entry, File, Lock, Map};
+use super::{Disk, Entry, File, Lock, Map, Space};
 
 /// The machine's file system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,6 +67,15 @@ impl Disk for RealDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         fs::File::open(path)?.sync_all()
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        let found = statvfs(path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok(Space {
+            used_bytes: bytes(found.f_blocks.saturating_sub(found.f_bfree)),
+            free_bytes: bytes(found.f_bavail),
+        })
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {

@@ -15,7 +15,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Disk, Entry, File, Lock, Map};
+use super::{Disk, Entry, File, Lock, Map, Space};
 use crate::cast::{to_u64, to_usize};
 
 /// Bytes that a disk writes or loses together.
@@ -67,6 +67,10 @@ struct State {
     unreadable: BTreeSet<PathBuf>,
     /// Bytes that may still be written before the disk is full.
     room: Option<u64>,
+    /// What the disk says that it holds at most.
+    capacity: Option<u64>,
+    /// Files that are open now.
+    open: usize,
     /// Syncs that still succeed before one fails.
     syncs_left: Option<u64>,
     syncs_held: bool,
@@ -108,6 +112,16 @@ impl SimDisk {
     /// Lets only `bytes` more be written before the disk is full; `None` for a disk without end.
     pub fn set_room(&self, bytes: Option<u64>) {
         self.shared.state.lock().room = bytes;
+    }
+
+    /// Makes the disk say that it holds `bytes` at most; `None` for a disk without end.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.shared.state.lock().capacity = bytes;
+    }
+
+    /// How many files are open.
+    pub fn open_files(&self) -> usize {
+        self.shared.state.lock().open
     }
 
     /// Lets `syncs` more file syncs succeed, the one after them fail, and all others succeed again.
@@ -250,7 +264,9 @@ impl Disk for SimDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let content = self.shared.state.lock().find(path)?;
+        let mut state = self.shared.state.lock();
+        let content = state.find(path)?;
+        state.open += 1;
         Ok(Arc::new(SimFile { path: path.to_owned(), shared: Arc::clone(&self.shared), content }))
     }
 
@@ -263,6 +279,7 @@ impl Disk for SimDisk {
         }
         let content = Arc::new(Mutex::new(Content::default()));
         state.names.insert(path.to_owned(), Arc::clone(&content));
+        state.open += 1;
         Ok(Arc::new(SimFile { path: path.to_owned(), shared: Arc::clone(&self.shared), content }))
     }
 
@@ -318,6 +335,13 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn space(&self, _path: &Path) -> io::Result<Space> {
+        let state = self.shared.state.lock();
+        let used_bytes = state.names.values().map(|content| to_u64(content.lock().bytes.len())).sum();
+        let free_bytes = state.capacity.map_or(u64::MAX / 2, |capacity| capacity.saturating_sub(used_bytes));
+        Ok(Space { used_bytes, free_bytes })
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
         let mut state = self.shared.state.lock();
         if !state.locked.insert(path.to_owned()) {
@@ -346,6 +370,12 @@ struct SimFile {
     path: PathBuf,
     shared: Arc<Shared>,
     content: Arc<Mutex<Content>>,
+}
+
+impl Drop for SimFile {
+    fn drop(&mut self) {
+        self.shared.state.lock().open -= 1;
+    }
 }
 
 impl File for SimFile {
@@ -473,6 +503,16 @@ mod tests {
         disk.sync_dir(Path::new("/d")).unwrap();
         let after = disk.cut_power(Cut { sectors: &mut lost, names_kept: false });
         assert!(after.content(Path::new("/d/f")).is_none() && after.content(Path::new("/d/g")).is_some());
+    }
+
+    #[test]
+    fn a_disk_says_how_full_it_is() {
+        let (disk, _file) = disk_with_file();
+        for (capacity, percent) in [(1024, 100), (2048, 50), (2047, 51), (1 << 40, 1), (100, 100)] {
+            disk.set_capacity(Some(capacity));
+            assert_eq!(disk.space(Path::new("/d")).unwrap().used_percent(), percent, "{capacity}");
+        }
+        assert_eq!(Space::default().used_percent(), 0);
     }
 
     #[test]

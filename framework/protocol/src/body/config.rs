@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::kept::{More, kept};
+
 /// A counter that says whether two tables are the same.
 ///
 /// Equality compares all three members. Which of two is newer is decided by state version, then counter, then
@@ -40,9 +42,9 @@ impl DataVersion {
     }
 }
 
-/// A topic on one broker.
+/// A topic on one broker. Members that are not known here are kept and written again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct TopicConfig {
     /// 5.x attributes, e.g. `message.type`.
     pub attributes: BTreeMap<String, String>,
@@ -60,7 +62,12 @@ pub struct TopicConfig {
     pub topic_sys_flag: i32,
     /// Queues that may be written **(default: 16)**.
     pub write_queue_nums: i32,
+    /// Members of newer versions.
+    #[serde(skip)]
+    pub more: More,
 }
+
+kept!(TopicConfig);
 
 impl Default for TopicConfig {
     fn default() -> Self {
@@ -73,6 +80,7 @@ impl Default for TopicConfig {
             topic_name: String::new(),
             topic_sys_flag: 0,
             write_queue_nums: 16,
+            more: More::new(),
         }
     }
 }
@@ -84,9 +92,9 @@ impl TopicConfig {
     }
 }
 
-/// A consumer group on one broker.
+/// A consumer group on one broker. Members that are not known here are kept and written again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct SubscriptionGroupConfig {
     /// 5.x attributes.
     pub attributes: BTreeMap<String, String>,
@@ -104,7 +112,7 @@ pub struct SubscriptionGroupConfig {
     pub consume_timeout_minute: i32,
     /// The name.
     pub group_name: String,
-    /// The group's own back-off between attempts; only kept.
+    /// The group's own back-off between attempts; only kept **(default: `{"type":"CUSTOMIZED"}`)**.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group_retry_policy: Option<serde_json::Value>,
     /// Unit bits **(default: 0)**.
@@ -120,7 +128,12 @@ pub struct SubscriptionGroupConfig {
     pub subscription_data_set: Option<serde_json::Value>,
     /// Where to read from when far behind **(default: 1)**.
     pub which_broker_when_consume_slowly: i64,
+    /// Members of newer versions.
+    #[serde(skip)]
+    pub more: More,
 }
+
+kept!(SubscriptionGroupConfig);
 
 impl Default for SubscriptionGroupConfig {
     fn default() -> Self {
@@ -133,13 +146,14 @@ impl Default for SubscriptionGroupConfig {
             consume_message_orderly: false,
             consume_timeout_minute: 15,
             group_name: String::new(),
-            group_retry_policy: None,
+            group_retry_policy: Some(serde_json::json!({ "type": "CUSTOMIZED" })),
             group_sys_flag: 0,
             notify_consumer_ids_changed_enable: true,
             retry_max_times: 16,
             retry_queue_nums: 1,
             subscription_data_set: None,
             which_broker_when_consume_slowly: 1,
+            more: More::new(),
         }
     }
 }
@@ -155,7 +169,42 @@ pub struct TopicConfigs {
     pub topic_config_table: BTreeMap<String, TopicConfig>,
 }
 
-/// Groups with their version: `config/subscriptionGroup.json`.
+/// Topics with their version, as 21 answers them.
+#[doc(alias = "TopicConfigAndMappingSerializeWrapper")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AllTopics {
+    /// The table's version.
+    pub data_version: DataVersion,
+    /// The version of the static topics.
+    pub mapping_data_version: DataVersion,
+    /// Topics by name.
+    pub topic_config_table: BTreeMap<String, TopicConfig>,
+    /// Static topics by name.
+    pub topic_queue_mapping_detail_map: More,
+    /// Static topics by name, as name servers are told of them.
+    pub topic_queue_mapping_info_map: More,
+}
+
+/// Topics to create or change: the body of 18.
+#[doc(alias = "CreateTopicListRequestBody")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TopicConfigList {
+    /// The topics. Their attributes are changes: `+key` and `-key`.
+    pub topic_config_list: Vec<TopicConfig>,
+}
+
+/// Groups to create or change: the body of 225.
+#[doc(alias = "SubscriptionGroupList")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GroupConfigList {
+    /// The groups.
+    pub group_config_list: Vec<SubscriptionGroupConfig>,
+}
+
+/// Groups with their version: `config/subscriptionGroup.json` and the answer to 201.
 #[doc(alias = "SubscriptionGroupWrapper")]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -181,6 +230,25 @@ pub struct RegisterBrokerBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn members_of_newer_versions_are_written_again() {
+        let text = concat!(
+            r#"{"attributes":{"+message.type":"FIFO"},"liteBindTopic":"t","order":false,"perm":6,"#,
+            r#""readQueueNums":"3","topicFilterType":"SINGLE_TAG","topicName":"t","topicSysFlag":0,"writeQueueNums":3}"#
+        );
+        let read: TopicConfig = crate::body::lenient::read("topic", text.as_bytes()).unwrap();
+        assert_eq!((read.read_queue_nums, read.more.len()), (3, 1));
+        let written = crate::body::dialect::write(&read, crate::body::Dialect::Fastjson);
+        assert_eq!(String::from_utf8(written).unwrap(), text.replace("\"3\"", "3"));
+
+        let text = r#"{"groupName":"g","groupRetryPolicy":{"type":"EXPONENTIAL"},"later":{"a":[1]},"retryMaxTimes":3}"#;
+        let read: SubscriptionGroupConfig = crate::body::lenient::read("group", text.as_bytes()).unwrap();
+        assert_eq!((read.retry_max_times, read.more.contains_key("later")), (3, true));
+        let written = crate::body::dialect::write(&read, crate::body::Dialect::Fastjson);
+        let again: SubscriptionGroupConfig = crate::body::lenient::read("group", &written).unwrap();
+        assert_eq!(again, read);
+    }
 
     #[test]
     fn a_new_master_is_newer_than_any_count_of_changes() {

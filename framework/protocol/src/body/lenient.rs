@@ -27,6 +27,11 @@ pub fn read<T: DeserializeOwned>(what: &'static str, body: &[u8]) -> Result<T, D
     T::deserialize(coerce::Coerced(&mut deserializer)).map_err(|error| DecodeError::malformed(what, error))
 }
 
+/// A value of which a type is read as leniently as from text.
+pub(super) fn coerced(value: &serde_json::Value) -> impl serde::Deserializer<'_, Error = serde_json::Error> {
+    coerce::Coerced(value)
+}
+
 /// Quotes the keys that need it; text that is JSON already is handed back as it is.
 fn to_json(text: &str) -> Result<Cow<'_, str>, String> {
     let mut scan = Scan { text, at: 0, out: String::new(), copied: 0 };

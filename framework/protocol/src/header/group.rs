@@ -1,4 +1,4 @@
-//! Clients and groups: codes 34, 35, 38, 40, 41, 42 and 207.
+//! Clients and groups: codes 34, 35, 38, 40, 41, 42, 201, 203, 204, 207, 343 and 352.
 
 use crate::fields::headers;
 
@@ -23,7 +23,7 @@ headers! {
         consumer_group: Option<String> = "consumerGroup",
     }
 
-    /// Names a consumer group: 38 and 40.
+    /// Names a consumer group: 38, 40 and 203.
     #[doc(alias = "GetConsumerListByGroupRequestHeader")]
     #[doc(alias = "NotifyConsumerIdsChangedRequestHeader")]
     ConsumerGroup {
@@ -38,5 +38,37 @@ headers! {
         group_name: String = "groupName",
         /// Whether its offsets go too.
         clean_offset: bool = "cleanOffset",
+    }
+    /// Names a producer group: 204.
+    #[doc(alias = "GetProducerConnectionListRequestHeader")]
+    ProducerGroup {
+        /// The group.
+        producer_group: String = "producerGroup",
+    }
+
+    /// Names a group: 343 and 352.
+    #[doc(alias = "GetSubscriptionGroupConfigRequestHeader")]
+    #[doc(alias = "QueryTopicsByConsumerRequestHeader")]
+    GroupName {
+        /// The group.
+        group: String = "group",
+    }
+
+    /// Asks for all groups, in pages since 5.4: 201. Without fields everything is answered at once.
+    #[doc(alias = "GetAllSubscriptionGroupRequestHeader")]
+    AllGroups {
+        /// How many groups were read already.
+        group_seq: Option<i32> = "groupSeq",
+        /// Groups of one page.
+        max_group_num: Option<i32> = "maxGroupNum",
+        /// The version of the pages before, as JSON; when the table has changed, the first page is answered again.
+        data_version: Option<String> = "dataVersion",
+    }
+
+    /// The answer to 201, beside the table in its body.
+    #[doc(alias = "GetAllSubscriptionGroupResponseHeader")]
+    AllGroupsReply {
+        /// Groups in all.
+        total_group_num: Option<i32> = "totalGroupNum",
     }
 }

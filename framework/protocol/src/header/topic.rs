@@ -1,4 +1,4 @@
-//! Topics: codes 17, 215, 216, 202 and 351.
+//! Topics: codes 17, 21, 215, 216, 202 and 351.
 
 use crate::fields::headers;
 
@@ -38,5 +38,22 @@ headers! {
         accept_standard_json_only: Option<bool> = "acceptStandardJsonOnly",
         /// The cluster to delete from (216).
         cluster_name: Option<String> = "clusterName",
+    }
+    /// Asks for all topics, in pages since 5.4: 21. Without fields everything is answered at once.
+    #[doc(alias = "GetAllTopicConfigRequestHeader")]
+    AllTopics {
+        /// How many topics were read already.
+        topic_seq: Option<i32> = "topicSeq",
+        /// Topics of one page.
+        max_topic_num: Option<i32> = "maxTopicNum",
+        /// The version of the pages before, as JSON; when the table has changed, the first page is answered again.
+        data_version: Option<String> = "dataVersion",
+    }
+
+    /// The answer to 21, beside the table in its body.
+    #[doc(alias = "GetAllTopicConfigResponseHeader")]
+    AllTopicsReply {
+        /// Topics in all.
+        total_topic_num: Option<i32> = "totalTopicNum",
     }
 }

@@ -15,8 +15,11 @@ pub struct Batch<'a> {
     out: &'a mut Vec<u8>,
     connection: &'a Arc<Connection>,
     shared: &'a Arc<Shared>,
-    doomed: bool,
+    doomed: Option<&'static str>,
 }
+
+/// Answers of so many bytes are worth a write of their own.
+const SPILL_BYTES: usize = 16 * 1024;
 
 impl<'a> Batch<'a> {
     pub(super) fn new(
@@ -25,7 +28,7 @@ impl<'a> Batch<'a> {
         connection: &'a Arc<Connection>,
         shared: &'a Arc<Shared>,
     ) -> Self {
-        Self { bytes, at: 0, error: None, out, connection, shared, doomed: false }
+        Self { bytes, at: 0, error: None, out, connection, shared, doomed: None }
     }
 
     /// The next frame. After the last whole one, and before bytes that can be no frame, there is none.
@@ -52,6 +55,22 @@ impl<'a> Batch<'a> {
         self.out
     }
 
+    /// Writes the answers so far if they are large already: the client can work on them while the rest of the batch
+    /// is handled. For services between two frames.
+    pub fn spill(&mut self) {
+        if self.out.len() >= SPILL_BYTES {
+            self.write_out();
+        }
+    }
+
+    fn write_out(&mut self) {
+        if !self.out.is_empty() && self.connection.send(self.out).is_err() {
+            // More is unwritten than the limit although reading paused long before: nobody reads these answers.
+            self.doomed = Some("the client does not read its answers");
+        }
+        self.out.clear();
+    }
+
     /// Hands a frame to [`Service::request`](super::Service::request), or, when it is a response of the client, to
     /// the call that waits for it.
     ///
@@ -64,7 +83,7 @@ impl<'a> Batch<'a> {
                 match salvage::answer(frame, &error) {
                     salvage::Answer::Send(answer) => answer.encode(self.out),
                     salvage::Answer::Nothing => {}
-                    salvage::Answer::Close => self.doomed = true,
+                    salvage::Answer::Close => self.doomed = Some("a header that cannot even be answered"),
                 }
                 return;
             }
@@ -81,16 +100,14 @@ impl<'a> Batch<'a> {
         self.shared.deferred.spawn_on(answering, &self.shared.control);
     }
 
-    /// Defers what the service left; how many bytes were taken, and why the connection has to be closed if so.
+    /// Defers what the service left and writes the answers; how many bytes were taken, and why the connection has to
+    /// be closed if so.
     pub(super) fn finish(mut self) -> (usize, Option<String>) {
         while let Some(frame) = self.next() {
             self.defer(frame);
         }
-        let reason = match self.error {
-            Some(error) => Some(error.to_string()),
-            None if self.doomed => Some("a header that cannot even be answered".to_owned()),
-            None => None,
-        };
+        self.write_out();
+        let reason = self.error.map(|error| error.to_string()).or(self.doomed.map(str::to_owned));
         (self.at, reason)
     }
 }

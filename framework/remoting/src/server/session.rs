@@ -150,14 +150,9 @@ impl Session {
             tracing::error!(remote = %self.connection.remote(), "handling a batch panicked, its connection is closed");
             return Err(End::Closed);
         }
-        let (taken, refused) = batch.finish();
-        if !out.is_empty() && self.connection.send(&out).is_err() {
-            // More is unwritten than the limit although reading paused long before: nobody reads these answers.
-            return Err(End::Refused("the client does not read its answers".to_owned()));
-        }
-        match refused {
-            None => Ok(taken),
-            Some(reason) => Err(End::Refused(reason)),
+        match batch.finish() {
+            (taken, None) => Ok(taken),
+            (_, Some(reason)) => Err(End::Refused(reason)),
         }
     }
 
