@@ -88,8 +88,8 @@ impl Admin {
         let request = Command::bare(RequestCode::GET_BROKER_CLUSTER_INFO);
         let limit = self.core().options.request_timeout;
         let (answer, server) = self.core().name_servers.call(&request, limit).await?;
-        let answer = accept(server, "tell its brokers", answer)?;
-        lenient::read("cluster", &answer.body).map_err(|error| unreadable(server, error))
+        let answer = accept(&server, "tell its brokers", answer)?;
+        lenient::read("cluster", &answer.body).map_err(|error| unreadable(&server, error))
     }
 
     /// A topic's route, asked for now.

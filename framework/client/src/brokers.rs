@@ -95,6 +95,11 @@ impl Brokers {
         Some((self.peer(&address), id))
     }
 
+    /// Those that are connected to at present.
+    pub(crate) fn connected(&self) -> Vec<Peer> {
+        self.state.read().peers.values().filter(|peer| peer.is_connected()).cloned().collect()
+    }
+
     /// Connections to all of them, or to the masters alone.
     pub(crate) fn all(&self, masters_only: bool) -> Vec<Peer> {
         let addresses: Vec<String> = {

@@ -47,7 +47,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the cluster that these name servers know: `host:port`, several separated by `;`.
+    /// A client of the cluster that these name servers know: `host:port`, several separated by `;`, or the web address
+    /// that such a list lies behind, `http://host:port/path`, which is looked at every 2 min.
     ///
     /// Nothing is connected yet.
     pub fn connect(name_servers: impl Into<String>) -> Self {

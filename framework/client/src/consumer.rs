@@ -33,6 +33,7 @@ mod puller;
 mod push;
 mod queue;
 mod rebalance;
+mod remote;
 mod retry;
 mod shared;
 mod verdict;

@@ -18,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     ClientBuilder, Error, brokers::Brokers, groups::Groups, heartbeat, identity, inbound::Answers,
-    name_servers::NameServers, routes::Routes,
+    liveness, name_servers::NameServers, routes::Routes,
 };
 
 /// The shared part of a [`Client`](crate::Client).
@@ -77,6 +77,8 @@ impl Core {
         if !self.started.swap(true, Ordering::AcqRel) {
             self.spawn(Arc::clone(self).refresh_routes_forever());
             self.spawn(heartbeat::run(Arc::clone(self)));
+            self.spawn(liveness::run(Arc::clone(self)));
+            self.spawn(Arc::clone(self).refresh_name_servers_forever());
         }
         Ok(())
     }

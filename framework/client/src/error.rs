@@ -26,6 +26,14 @@ pub enum Error {
         /// What each of them did, in the order in which they were asked.
         tried: Arc<[remoting::Error]>,
     },
+    /// The web address that the list of name servers lies behind did not give one.
+    #[error("no list of name servers from {endpoint}: {reason}")]
+    Discovery {
+        /// The web address.
+        endpoint: String,
+        /// What happened.
+        reason: String,
+    },
     /// A topic or group whose name RocketMQ does not allow.
     #[error(transparent)]
     Name(#[from] NameError),

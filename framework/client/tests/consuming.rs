@@ -14,7 +14,7 @@ use std::{
 };
 
 use rocketmq_boot_client::{
-    Client, DEAD_LETTER_REASON, Error, Handler, MessageQueue, MessageView, Model, PushConsumer, PushConsumerBuilder, StartFrom,
+    ByConfig, Client, ConsumeHook, Consumption, DEAD_LETTER_REASON, Error, Filter, Handler, MessageQueue, MessageView, Model, PushConsumer, PushConsumerBuilder, StartFrom,
     StopError, Verdict,
 };
 use rocketmq_boot_protocol::{
@@ -606,4 +606,112 @@ async fn dropping_a_consumer_and_its_client_leaves_no_connection() {
     cluster.broker().until("pull", |broker| broker.count(PULL) > 0).await;
     drop((consumer, client));
     cluster.broker().until("connections", |broker| broker.connections() == 0).await;
+}
+
+#[tokio::test]
+async fn calls_can_become_more_and_fewer_while_running() {
+    let cluster = one_queue().await;
+    for n in 0..6 {
+        append(cluster.broker(), 0, &n.to_string());
+    }
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let handler = (seen.clone(), Arc::clone(&gate));
+    let consumer = consumer(&cluster.client()).concurrency(1).start(move |message: MessageView| {
+        let (seen, gate) = handler.clone();
+        async move {
+            seen.add(message);
+            gate.acquire().await.unwrap().forget();
+        }
+    });
+    let consumer = consumer.await.unwrap();
+    seen.until_count(1).await;
+    consumer.set_concurrency(3);
+    seen.until_count(3).await;
+    consumer.set_concurrency(1);
+    assert_eq!(consumer.concurrency(), 1);
+    gate.add_permits(100);
+    seen.until_count(6).await;
+    consumer.stop(STOP).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_handler_that_takes_too_long_is_cut_off_and_its_message_comes_again() {
+    let cluster = one_queue().await;
+    append(cluster.broker(), 0, "x");
+    let seen = Seen::default();
+    let handler = seen.clone();
+    let limited = consumer(&cluster.client()).concurrency(1).consume_timeout(Duration::from_millis(20));
+    let consumer = limited.start(move |message: MessageView| {
+        let stuck = message.reconsume_times == 0;
+        handler.add(message);
+        async move {
+            if stuck {
+                std::future::pending::<()>().await;
+            }
+        }
+    });
+    let consumer = consumer.await.unwrap();
+    seen.until_count(2).await;
+    consumer.stop(STOP).await.unwrap();
+    let header: SendBack = cluster.broker().requests(BACK)[0].header().unwrap();
+    assert_eq!(header.delay_level, 3);
+}
+
+#[tokio::test]
+async fn a_filter_that_a_broker_does_not_take_stops_the_start() {
+    let cluster = one_queue().await;
+    let broker = cluster.broker();
+    broker.once(RequestCode::CHECK_CLIENT_CONFIG, Instead::Refuse(ResponseCode::SUBSCRIPTION_PARSE_FAILED));
+    let client = cluster.client();
+    let vip = || consumer(&client).subscribe("orders", Filter::sql("cents >"));
+    let error = vip().start(|_| async {}).await.unwrap_err();
+    assert!(
+        matches!(error, Error::Refused { code: ResponseCode::SUBSCRIPTION_PARSE_FAILED, .. }),
+        "{error}"
+    );
+    // The consumer that did not start is not in the way of the next.
+    let consumer = vip().start(|_| async {}).await.unwrap();
+    broker.until("pull", |broker| broker.count(PULL) > 0).await;
+    let of_orders = |pull: &Command| pull.header::<PullMessage>().ok().filter(|pull| pull.topic == "orders");
+    broker.until("pull", |broker| broker.requests(PULL).iter().any(|pull| of_orders(pull).is_some())).await;
+    let pull = broker.requests(PULL).iter().find_map(of_orders).unwrap();
+    assert_eq!((pull.expression_type.as_deref(), pull.subscription.as_deref()), (Some("SQL92"), Some("cents >")));
+    consumer.stop(STOP).await.unwrap();
+}
+
+#[tokio::test]
+async fn hooks_see_every_call_in_their_order() {
+    struct Note(&'static str, Arc<parking_lot::Mutex<Vec<String>>>);
+    impl ConsumeHook for Note {
+        fn before(&self, call: &Consumption<'_>) {
+            assert_eq!((call.group, call.messages.len()), ("billing", 1));
+            self.1.lock().push(format!("before {}", self.0));
+        }
+        fn after(&self, call: &Consumption<'_>, verdicts: &[Verdict], _: Duration) {
+            self.1.lock().push(format!("after {} {:?}", self.0, verdicts[0]));
+            assert!(self.0 != "b" || call.messages[0].body != "x", "a hook that panics");
+        }
+    }
+    let cluster = one_queue().await;
+    append(cluster.broker(), 0, "x");
+    let notes = Arc::default();
+    let hooked = consumer(&cluster.client()).hook(Note("a", Arc::clone(&notes))).hook(Note("b", Arc::clone(&notes)));
+    let seen = Seen::default();
+    let consumer = start(hooked, &seen).await;
+    seen.until_count(1).await;
+    consumer.stop(STOP).await.unwrap();
+    assert_eq!(*notes.lock(), ["before a", "before b", "after b Done", "after a Done"]);
+}
+
+#[tokio::test]
+async fn a_member_can_keep_to_the_strategy_that_it_was_given() {
+    let cluster = Cluster::start(2).await;
+    cluster.topic("orders", 4);
+    let seen = Seen::default();
+    let client = cluster.client();
+    let member = consumer(&client).allocate(ByConfig(vec![MessageQueue::new("orders", "b", 2)]));
+    let consumer = start(member, &seen).await;
+    cluster.broker().until("assignment", |_| !queues_of(&consumer, "orders").is_empty()).await;
+    assert_eq!(consumer.queues(), [MessageQueue::new("orders", "b", 2)]);
+    consumer.stop(STOP).await.unwrap();
 }

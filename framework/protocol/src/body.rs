@@ -13,6 +13,7 @@ pub mod offset;
 pub mod progress;
 pub mod registration;
 pub mod route;
+pub mod running;
 pub mod stats;
 
 pub use config::{DataVersion, SubscriptionGroupConfig, TopicConfig};

@@ -8,6 +8,7 @@ pub mod offset;
 pub mod progress;
 pub mod pull;
 pub mod route;
+pub mod running;
 pub mod send;
 pub mod stats;
 pub mod topic;

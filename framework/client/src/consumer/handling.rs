@@ -40,7 +40,7 @@ pub(super) async fn call(
     let call = Consumption { group: &shared.options.group, queue: &assigned.queue, messages: &shown };
     handling.hooks.before(&call);
     let began = Instant::now();
-    let verdicts = judge(handling, messages, limit).instrument(span).await;
+    let verdicts = judge(handling, messages, limit).instrument(span).await.unwrap_or_default();
     let took = began.elapsed();
     let verdicts: Vec<Verdict> =
         verdicts.into_iter().chain(std::iter::repeat(Verdict::Retry)).take(count).collect();
@@ -51,7 +51,12 @@ pub(super) async fn call(
     verdicts
 }
 
-async fn judge(handling: &Handling, messages: Vec<MessageView>, limit: Option<Duration>) -> Vec<Verdict> {
+/// Has the handler judge messages; gives the text of a panic as an error.
+pub(super) async fn judge(
+    handling: &Handling,
+    messages: Vec<MessageView>,
+    limit: Option<Duration>,
+) -> Result<Vec<Verdict>, String> {
     let count = messages.len();
     let handled = AssertUnwindSafe(handling.handler.handle(messages)).catch_unwind();
     let handled = match limit {
@@ -60,17 +65,18 @@ async fn judge(handling: &Handling, messages: Vec<MessageView>, limit: Option<Du
             Ok(handled) => handled,
             Err(_) => {
                 tracing::error!(?limit, "handler took too long and was cut off");
-                return vec![Verdict::retry_level(TIMED_OUT_LEVEL); count];
+                return Ok(vec![Verdict::retry_level(TIMED_OUT_LEVEL); count]);
             }
         },
     };
-    handled.unwrap_or_else(|panic| {
-        tracing::error!(panic = panic_text(&*panic), "handler panicked");
-        Vec::new()
+    handled.map_err(|panic| {
+        let panic = panic_text(&*panic);
+        tracing::error!(panic, "handler panicked");
+        panic.to_owned()
     })
 }
 
-pub(super) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

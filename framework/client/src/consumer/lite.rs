@@ -229,7 +229,7 @@ impl LitePullConsumer {
     }
 
     /// Consumes exactly these queues from now on, in the place of those that were assigned before. No group divides
-    /// them: whoever assigns sees to it that nobody else has them.
+    /// them: whoever assigns sees to it that nobody else has them. What the last poll returned counts as consumed.
     ///
     /// # Errors
     /// The consumer subscribes to topics, and so its queues are the group's to divide.
@@ -237,6 +237,7 @@ impl LitePullConsumer {
         if !self.subscriptions().is_empty() {
             return Err(Error::Subscribed { group: self.group().to_owned() });
         }
+        self.settle();
         rebalance::revoke(&self.shared, |queue| !queues.contains(queue)).await;
         let version = self.shared.core().options.clock.now_ms();
         let mut topics: Vec<&str> = queues.iter().map(|queue| queue.topic.as_str()).collect();
