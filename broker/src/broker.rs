@@ -103,6 +103,7 @@ impl Broker {
         server.stop(end.saturating_duration_since(Instant::now()));
         state.save();
         close(&state.store);
+        state.close_timers();
         tracing::info!(broker = state.settings.broker_name, "stopped");
     }
 }
@@ -187,6 +188,7 @@ fn start_tasks(state: &Arc<State>) {
     drop(first);
     state.keep("delayed messages", State::deliver_delayed);
     state.keep("cleaning", State::clean);
+    state.keep("timer messages", State::deliver_timers);
     state.keep("held pulls", |state| async move {
         loop {
             tokio::select! {

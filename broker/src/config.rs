@@ -13,8 +13,10 @@ use std::{
 
 mod keys;
 mod report;
+mod timers;
 
 pub use report::{Problem, Report};
+pub use timers::TimerSettings;
 
 /// The role that a broker was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -120,6 +122,8 @@ pub struct Settings {
     pub delete_batch: usize,
     /// `messageDelayLevel` **(default: `1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h`)**.
     pub delay_levels: Vec<Duration>,
+    /// Messages that come at an instant.
+    pub timers: TimerSettings,
     /// `longPollingEnable` **(default: true)**.
     pub long_polling: bool,
     /// `shortPollingTimeMills`: how long pulls are held without long polling **(default: 1 s)**.
@@ -175,6 +179,7 @@ impl Default for Settings {
             delete_pause: Duration::from_millis(100),
             delete_batch: 10,
             delay_levels: keys::delay_levels(DELAY_LEVELS).unwrap_or_default(),
+            timers: TimerSettings::default(),
             long_polling: true,
             short_polling: Duration::from_secs(1),
             max_transfer_count: 1_024,

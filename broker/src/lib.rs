@@ -8,6 +8,7 @@
 //! | `dispatch` | every request code, and the function that answers it |
 //! | `send`, `pull`, `hold` | the hot path: sending, pulling, waiting for messages |
 //! | `retry`, `schedule` | failed messages, delay levels, dead letters |
+//! | `timers`, `recall` | messages that come at an instant, and those that are taken back |
 //! | `topics`, `groups`, `offsets`, `clients`, `locks` | what the broker knows |
 //! | `cleaning` | how long messages are kept, and a full disk |
 //! | `register` | name servers |
@@ -33,12 +34,14 @@ mod offset_requests;
 mod offsets;
 mod properties;
 mod pull;
+mod recall;
 mod register;
 mod reject;
 mod retry;
 mod schedule;
 mod send;
 mod state;
+mod timers;
 mod topic_requests;
 mod topics;
 

@@ -120,12 +120,42 @@ impl Reject {
         )
     }
 
-    /// Timer messages are not served.
-    pub(crate) fn no_timers() -> Self {
+    /// Timer messages are switched off.
+    pub(crate) fn timers_disabled() -> Self {
         Self::new(
             ResponseCode::SYSTEM_ERROR,
-            "timer messages are disabled: this broker has delay levels only",
+            "accurate timer message is not enabled, timerWheelEnable is false",
         )
+    }
+
+    /// An instant that is no number or too far ahead, or a recall whose instant has passed.
+    pub(crate) fn timer_out_of_range(max_delay_ms: i64) -> Self {
+        Self::illegal_message(format!(
+            "timer message illegal, the delay time should not be bigger than the max delay {max_delay_ms}ms; or if set \
+             del msg, the delay time should be bigger than the current time"
+        ))
+    }
+
+    /// Too many messages wait for one instant.
+    pub(crate) fn timers_congested(limit: i32) -> Self {
+        let most = i64::from(limit) * 2;
+        Self::new(
+            ResponseCode::SYSTEM_ERROR,
+            format!(
+                "timer message is under flow control, max num limit is {most} or the current value is greater than \
+                 {limit} and less than {most}, trigger random flow control"
+            ),
+        )
+    }
+
+    /// A recall that cannot be.
+    pub(crate) fn recall(code: ResponseCode, why: impl std::fmt::Display) -> Self {
+        Self::new(code, format!("recall failed, {why}"))
+    }
+
+    /// A recall handle that is none.
+    pub(crate) fn recall_handle() -> Self {
+        Self::new(ResponseCode::ILLEGAL_OPERATION, "recall handle is invalid")
     }
 
     /// Nothing is known.

@@ -17,6 +17,7 @@ use rocketmq_boot_protocol::{
 pub(crate) use self::stored::outcome_of;
 use crate::{
     properties::{Marks, replace},
+    recall,
     reject::Reject,
     state::State,
     topics::{Topic, TopicQueue},
@@ -31,14 +32,27 @@ pub(crate) struct Accepted<'a> {
     topic: Arc<Topic>,
     pub(crate) queue: Arc<TopicQueue>,
     queue_id: i32,
+    /// The queue that the sender is told: where the message is meant to be in the end.
+    answered_queue_id: i32,
     sys_flag: i32,
     born_timestamp: i64,
     reconsume_times: i32,
     messages: Messages<'a>,
+    /// What the message waits for.
+    delayed: Delayed,
     waits: bool,
     opaque: i32,
     encoding: Encoding,
     one_way: bool,
+}
+
+/// What a message waits for before it can be pulled.
+#[derive(Debug)]
+enum Delayed {
+    No,
+    Level,
+    /// For an instant; the handle takes it back.
+    Timer(Option<String>),
 }
 
 #[derive(Debug)]
@@ -122,6 +136,7 @@ impl State {
             Some(group) => self.dead_letters(group)?,
             None => target,
         };
+        let answered_queue_id = target.queue_id;
         let level = if dead.is_some() { 0 } else { marks.delay_level.min(self.settings.delay_levels.len()) };
         let unique_key = self.unique_key(&marks);
         let single = Single {
@@ -131,12 +146,14 @@ impl State {
             unique_key,
             tags_code: marks.tags_code(),
         };
-        let (target, single) = match level {
-            0 => (target, single),
+        let (target, single, delayed) = match level {
+            0 if marks.timer => self.time(target, single)?,
+            0 => (target, single, Delayed::No),
             level => self.delay(level, target, single)?,
         };
         self.check_properties(&single)?;
-        Ok(self.accepted(view, target, Messages::One(single), marks.waits))
+        let accepted = self.accepted(view, target, Messages::One(single), marks.waits);
+        Ok(Accepted { answered_queue_id, delayed, ..accepted })
     }
 
     /// Messages of one batch share topic and queue; each has properties of its own.
@@ -144,6 +161,11 @@ impl State {
         let name = target.topic.name();
         if name.len() > topic::MAX_TOPIC_CHARS || topic::group_of_retry(name).is_some() {
             return Err(Reject::illegal_message(format!("a batch cannot be sent to {name}")));
+        }
+        // What its messages say is not looked at: they are delivered at once, as Apache's broker does.
+        let whole = Marks::of(view.properties);
+        if whole.delay_level > 0 || whole.timer {
+            return Err(Reject::illegal_message("a batch cannot wait"));
         }
         let mut waits = true;
         let mut singles = Vec::new();
@@ -186,10 +208,12 @@ impl State {
             queue: self.topics.queue(&target.topic, target.queue_id),
             topic: target.topic,
             queue_id: target.queue_id,
+            answered_queue_id: target.queue_id,
             sys_flag: view.sys_flag,
             born_timestamp: view.born_timestamp,
             reconsume_times: view.reconsume_times,
             messages,
+            delayed: Delayed::No,
             waits,
             opaque: view.opaque,
             encoding: view.encoding,
@@ -201,14 +225,15 @@ impl State {
         if marks.half {
             return Err(Reject::no_transactions(&self.settings.broker_name));
         }
-        if marks.timer && marks.delay_level == 0 {
-            return Err(Reject::no_timers());
-        }
         Ok(())
     }
 
     fn check_properties(&self, single: &Single<'_>) -> Result<(), Reject> {
-        let bytes = single.properties.len() + self.stamp.len() + 1;
+        self.check_properties_length(single.properties.len())
+    }
+
+    fn check_properties_length(&self, length: usize) -> Result<(), Reject> {
+        let bytes = length + self.stamp.len() + 1;
         if bytes > MAX_PROPERTIES_BYTES {
             return Err(Reject::illegal_message(format!(
                 "properties of {bytes} bytes are over {MAX_PROPERTIES_BYTES}"
@@ -241,7 +266,7 @@ impl State {
         level: usize,
         target: Target,
         single: Single<'a>,
-    ) -> Result<(Target, Single<'a>), Reject> {
+    ) -> Result<(Target, Single<'a>, Delayed), Reject> {
         let schedule = self
             .topics
             .find(topic::SCHEDULE_TOPIC)
@@ -254,12 +279,30 @@ impl State {
                 (keys::DELAY, Some(&level_text)),
                 (keys::REAL_TOPIC, Some(target.topic.name())),
                 (keys::REAL_QID, Some(&real_queue)),
+                // A level comes before an instant.
+                (keys::TIMER_DELAY_SEC, None),
+                (keys::TIMER_DELAY_MS, None),
+                (keys::TIMER_DELIVER_MS, None),
             ],
         );
         let tags_code = self.schedule.due(level, self.clock.now_ms());
         let queue_id = i32::try_from(level - 1).unwrap_or(0);
         let single = Single { properties: Cow::Owned(properties), tags_code, ..single };
-        Ok((Target { topic: schedule, queue_id }, single))
+        Ok((Target { topic: schedule, queue_id }, single, Delayed::Level))
+    }
+
+    /// Sends a message to wait for the instant that it asks for.
+    fn time<'a>(&self, target: Target, single: Single<'a>) -> Result<(Target, Single<'a>, Delayed), Reject> {
+        let name = target.topic.name();
+        let Some(timed) = self.timed(&single.properties, name, target.queue_id)? else {
+            return Ok((target, single, Delayed::No));
+        };
+        let recallable = topic::group_of_retry(name).is_none();
+        let handle = recallable
+            .then(|| recall::handle(name, &self.settings.broker_name, timed.out_ms, &single.unique_key));
+        self.check_properties_length(timed.properties.len() + timed.reserved)?;
+        let single = Single { properties: Cow::Owned(timed.properties), ..single };
+        Ok((Target { topic: self.timer_topic()?, queue_id: 0 }, single, Delayed::Timer(handle)))
     }
 
     fn unique_key<'a>(&self, marks: &Marks<'a>) -> Cow<'a, str> {
@@ -277,8 +320,7 @@ impl State {
         unique_key: &str,
         dead: bool,
     ) -> Cow<'a, str> {
-        let drops_delay = dead && marks.delay_level > 0;
-        if marks.unique_key.is_some() && !marks.has_broker_keys && !drops_delay {
+        if marks.unique_key.is_some() && !marks.has_broker_keys && !dead {
             return Cow::Borrowed(properties);
         }
         let mut replaced = vec![
@@ -287,8 +329,9 @@ impl State {
             (keys::MSG_REGION, None),
             (keys::TRACE_ON, None),
         ];
-        if drops_delay {
-            replaced.push((keys::DELAY, None));
+        if dead {
+            // Dead letters that were sent say so, as Apache's do; a level would make them wait.
+            replaced.push((keys::DELAY, Some("-1")));
         }
         Cow::Owned(replace(properties, &replaced))
     }

@@ -34,7 +34,8 @@ use crate::{
     reject::Reject,
     schedule::Schedule,
     send::outcome_of,
-    topics::{Topic, Topics},
+    timers::Timers,
+    topics::{Topic, TopicQueue, Topics},
 };
 
 /// How long a background task that panicked rests before it is started again.
@@ -53,6 +54,7 @@ pub(crate) struct State {
     pub(crate) locks: QueueLocks,
     pub(crate) schedule: Schedule,
     pub(crate) cleaning: Cleaning,
+    pub(crate) timers: Timers,
     pub(crate) held: HeldPulls,
     pub(crate) counters: Counters,
     pub(crate) unique_keys: UniqueKeys,
@@ -95,6 +97,7 @@ impl State {
             locks: QueueLocks::new(clock.clone()),
             schedule: Schedule::load(&store, settings.delay_levels.clone(), &clock)?,
             cleaning: Cleaning::new(store.clone(), &settings),
+            timers: Timers::load(&store, &settings, clock.now_ms())?,
             held: HeldPulls::new(store.clone()),
             counters: Counters::default(),
             unique_keys: UniqueKeys::new(advertised, std::process::id()),
@@ -146,9 +149,9 @@ impl State {
         own: &Own<'_>,
     ) -> Result<(), Reject> {
         let level = own.level.min(self.schedule.max_level());
-        let tags_code = Marks::of(own.properties).tags_code();
+        let marks = Marks::of(own.properties);
         if level == 0 {
-            return self.append_as(target, queue_id, own.properties, tags_code, own);
+            return self.append_undelayed(target, queue_id, &marks, own);
         }
         let schedule = self
             .topics
@@ -160,12 +163,41 @@ impl State {
                 (keys::DELAY, Some(&level.to_string())),
                 (keys::REAL_TOPIC, Some(target.name())),
                 (keys::REAL_QID, Some(&queue_id.to_string())),
+                (keys::TIMER_DELAY_SEC, None),
+                (keys::TIMER_DELAY_MS, None),
+                (keys::TIMER_DELIVER_MS, None),
             ],
         );
         let due = self.schedule.due(level, self.clock.now_ms());
         self.append_as(&schedule, i32::try_from(level - 1).unwrap_or(0), &properties, due, own)?;
         self.schedule.added.notify_one();
         Ok(())
+    }
+
+    /// Stores a message that waits at no level; it may ask for an instant.
+    fn append_undelayed(
+        self: &Arc<Self>,
+        target: &Arc<Topic>,
+        queue_id: i32,
+        marks: &Marks<'_>,
+        own: &Own<'_>,
+    ) -> Result<(), Reject> {
+        let timed = match marks.timer {
+            true => self.timed(own.properties, target.name(), queue_id)?,
+            false => None,
+        };
+        let Some(timed) = timed else {
+            return self.append_as(target, queue_id, own.properties, marks.tags_code(), own);
+        };
+        let waiting = self.timer_topic()?;
+        self.append_as(&waiting, 0, &timed.properties, marks.tags_code(), own)?;
+        self.timers.added.notify_one();
+        Ok(())
+    }
+
+    /// The topic that messages wait in for an instant.
+    pub(crate) fn timer_topic(&self) -> Result<Arc<Topic>, Reject> {
+        self.topics.find(topic::TIMER_TOPIC).ok_or_else(|| Reject::topic_not_exist(topic::TIMER_TOPIC))
     }
 
     fn append_as(
@@ -201,14 +233,19 @@ impl State {
         self.store.append(&mut appends);
         let [append] = appends;
         let appended = outcome_of(append.outcome)?;
+        self.wake_when_readable(&queue, appended.end());
+        Ok(())
+    }
+
+    /// Wakes who waits on a queue once the log can be read up to `end`.
+    pub(crate) fn wake_when_readable(self: &Arc<Self>, queue: &Arc<TopicQueue>, end: u64) {
         match self.settings.flush {
-            FlushDisk::Async => self.wake(&queue),
+            FlushDisk::Async => self.wake(queue),
             FlushDisk::Sync => {
-                let (state, queue) = (Arc::clone(self), Arc::clone(&queue));
-                self.store.when_flushed(appended.end(), Box::new(move |_| state.wake(&queue)));
+                let (state, queue) = (Arc::clone(self), Arc::clone(queue));
+                self.store.when_flushed(end, Box::new(move |_| state.wake(&queue)));
             }
         }
-        Ok(())
     }
 
     /// Runs work that may block, away from the shards.
@@ -245,6 +282,9 @@ impl State {
         }
         if let Err(error) = self.schedule.save() {
             tracing::error!(%error, "the progress of delay levels could not be saved");
+        }
+        if let Err(error) = self.save_timer_counts() {
+            tracing::error!(%error, "the counts of timers could not be saved");
         }
     }
 }

@@ -84,7 +84,8 @@ impl Topic {
         self.config.perm & PERM_READ != 0
     }
 
-    fn writable(&self) -> bool {
+    /// Whether messages may be sent.
+    pub(crate) fn writable(&self) -> bool {
         self.config.perm & PERM_WRITE != 0
     }
 }
@@ -267,6 +268,9 @@ fn built_in(settings: &Settings) -> Vec<TopicConfig> {
         let perm = PERM_READ | PERM_WRITE | PERM_INHERIT;
         let queues = settings.default_topic_queue_nums;
         topics.push(TopicConfig { perm, ..TopicConfig::new(topic::AUTO_CREATE_TOPIC, queues) });
+    }
+    if settings.timers.enabled {
+        topics.push(TopicConfig::new(topic::TIMER_TOPIC, 1));
     }
     if settings.trace_topic {
         topics.push(TopicConfig::new(settings.trace_topic_name.clone(), 1));

@@ -6,12 +6,11 @@ use rocketmq_boot_protocol::{
     ResponseCode,
     hot::{Offsets, SendReply, Stored, encode_failure},
     message::{record::Draft, sys_flag},
-    topic,
 };
 use rocketmq_boot_remoting::Connection;
 use rocketmq_boot_store::{Append, AppendError, Appended};
 
-use super::{Accepted, Messages, Single};
+use super::{Accepted, Delayed, Messages, Single};
 use crate::{
     config::{FlushDisk, Role},
     dispatch::reply,
@@ -34,8 +33,12 @@ impl State {
             self.draft(send, born_host, &mut appends);
         }
         self.store.append(&mut appends);
-        if accepted.iter().any(|send| send.topic.name() == topic::SCHEDULE_TOPIC) {
-            self.schedule.added.notify_one();
+        for send in accepted {
+            match send.delayed {
+                Delayed::No => {}
+                Delayed::Level => self.schedule.added.notify_one(),
+                Delayed::Timer(_) => self.timers.added.notify_one(),
+            }
         }
         let mut outcomes = appends.iter_mut().map(|append| outcome_of(append.outcome.take()));
         let mut waiting = Waiting::default();
@@ -120,12 +123,16 @@ impl State {
         if send.one_way {
             return Some(appended.end());
         }
-        if code == ResponseCode::SUCCESS && offsets.is_empty() {
+        let recall_handle = match &send.delayed {
+            Delayed::Timer(handle) => handle.as_deref(),
+            _ => None,
+        };
+        if code == ResponseCode::SUCCESS && offsets.is_empty() && recall_handle.is_none() {
             let stored = Stored {
                 encoding: send.encoding,
                 opaque: send.opaque,
                 physical_offset: appended.physical_offset,
-                queue_id: send.queue_id,
+                queue_id: send.answered_queue_id,
                 queue_offset: appended.queue_offset,
                 transaction_id: &id,
             };
@@ -141,9 +148,10 @@ impl State {
                     [] => Offsets::One(appended.physical_offset),
                     many => Offsets::Batch(many),
                 },
-                queue_id: send.queue_id,
+                queue_id: send.answered_queue_id,
                 queue_offset: appended.queue_offset,
                 transaction_id: &id,
+                recall_handle,
                 region: &self.settings.region,
                 trace_on: self.settings.trace_on,
             }

@@ -23,12 +23,16 @@ macro_rules! suite {
             mod hostile;
             #[path = "pulling.rs"]
             mod pulling;
+            #[path = "recalling.rs"]
+            mod recalling;
             #[path = "retrying.rs"]
             mod retrying;
             #[path = "sending.rs"]
             mod sending;
             #[path = "starting.rs"]
             mod starting;
+            #[path = "timing.rs"]
+            mod timing;
             #[path = "wire.rs"]
             mod wire;
         }

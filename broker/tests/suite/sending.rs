@@ -112,7 +112,6 @@ fn what_may_not_be_sent_is_refused_with_apaches_codes() {
         ("orders", 0, "", &"x".repeat(101), ResponseCode::MESSAGE_ILLEGAL),
         ("orders", 0, &format!("x={}", "y".repeat(32_700)), "x", ResponseCode::MESSAGE_ILLEGAL),
         ("orders", 0, "TRAN_MSG=true", "x", ResponseCode::NO_PERMISSION),
-        ("orders", 0, "TIMER_DELAY_SEC=5", "x", ResponseCode::SYSTEM_ERROR),
         ("%RETRY%nobody", 0, "", "x", ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST),
     ] {
         let answer = wire.call(message(topic, queue, properties, body));

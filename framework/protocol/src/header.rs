@@ -11,4 +11,5 @@ pub mod route;
 pub mod running;
 pub mod send;
 pub mod stats;
+pub mod timer;
 pub mod topic;
