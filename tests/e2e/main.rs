@@ -6,5 +6,6 @@ mod hostile;
 mod house;
 mod interop;
 mod own_client;
+mod own_consumers;
 mod servers;
 mod startup;

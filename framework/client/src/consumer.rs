@@ -21,6 +21,7 @@ mod hook;
 mod lane;
 mod lite;
 mod lock;
+mod meters;
 mod offsets;
 mod offsets_file;
 mod options;

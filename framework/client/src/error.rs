@@ -11,6 +11,8 @@ use rocketmq_boot_protocol::{
 };
 use rocketmq_boot_remoting as remoting;
 
+use crate::Scope;
+
 /// A client, producer or consumer that could not start, or a question that the cluster did not answer.
 ///
 /// Cloning is cheap.
@@ -152,6 +154,26 @@ pub enum Error {
         offset: i64,
         /// What is wrong with it.
         source: Arc<RecordError>,
+    },
+    /// No master is where a change was to be made.
+    #[error("there is no master in {scope:?}")]
+    NoMaster {
+        /// Where.
+        scope: Scope,
+    },
+    /// The text is no offset-message id.
+    #[error("`{id}` is no offset-message id")]
+    MessageId {
+        /// The text.
+        id: String,
+    },
+    /// A broker showed a message that cannot be read.
+    #[error("{address} showed a message that cannot be read: {reason}")]
+    Message {
+        /// The broker.
+        address: String,
+        /// What is wrong with it.
+        reason: Arc<str>,
     },
     /// The client was closed.
     #[error("the client is closed")]

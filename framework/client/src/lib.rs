@@ -7,7 +7,7 @@
 //! | send | [`Client::producer`], then [`Producer::send`] |
 //! | consume | [`Client::push_consumer`] with a [`Handler`] that gives a [`Verdict`] |
 //! | consume at your own pace | [`Client::lite_pull_consumer`], or [`Client::pull_consumer`] for every single pull |
-//! | ask the cluster | [`Client::admin`] |
+//! | ask the cluster, and change it | [`Client::admin`] |
 //!
 //! Names are RocketMQ's; searching this documentation for a class of the Java client finds its counterpart.
 //!
@@ -36,7 +36,7 @@ pub use rocketmq_boot_protocol::message::{Message, MessageQueue, MessageView, co
 pub use rocketmq_boot_remoting::PeerOptions;
 
 pub use crate::{
-    admin::Admin,
+    admin::{Admin, NewGroup, NewTopic, Scope, Search},
     client::Client,
     consumer::{
         Allocate, AssignmentListener, Averagely, AveragelyByCircle, ByConfig, ConsistentHash, ConsumeHook,

@@ -60,7 +60,7 @@ impl NameServers {
 
     /// Asks one after the other until one answers; each may take `limit`.
     pub(crate) async fn call(&self, request: &Command, limit: Duration) -> Result<(Command, Peer), Error> {
-        let peers = self.peers(limit).await?;
+        let peers = self.all(limit).await?;
         let mut tried = Vec::new();
         let first = self.current.load(Ordering::Relaxed);
         for step in 0..peers.len() {
@@ -83,7 +83,7 @@ impl NameServers {
     }
 
     /// The list, looked for when it is not known yet.
-    async fn peers(&self, limit: Duration) -> Result<Arc<[Peer]>, Error> {
+    pub(crate) async fn all(&self, limit: Duration) -> Result<Arc<[Peer]>, Error> {
         let known = Arc::clone(&*self.peers.read());
         match &self.endpoint {
             Some(endpoint) if known.is_empty() => self.look(endpoint, limit).await,

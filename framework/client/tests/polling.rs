@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 use rocketmq_boot_client::{
     Client, Error, LitePullConsumer, LitePullConsumerBuilder, MessageQueue, Position, PullOutcome, StartFrom,
 };
-use rocketmq_boot_protocol::{Command, RequestCode, header::pull::PullMessage};
+use rocketmq_boot_protocol::{Command, RequestCode, ResponseCode, header::pull::PullMessage};
 
-use self::support::{Broker, Cluster, NEVER, PATIENCE, draft, numbers};
+use self::support::{Broker, Cluster, Instead, NEVER, PATIENCE, draft, numbers};
 
 const LITE: RequestCode = RequestCode::LITE_PULL_MESSAGE;
 const COMMIT: RequestCode = RequestCode::UPDATE_CONSUMER_OFFSET;
@@ -78,6 +78,15 @@ async fn a_poll_says_that_the_one_before_is_done() {
     cluster.broker().until("commit of the first", |broker| committed(broker, 0) == Some(2)).await;
     consumer.stop().await.unwrap();
     assert_eq!(committed(cluster.broker(), 0), Some(4));
+}
+
+#[tokio::test]
+async fn a_broker_that_knows_no_lite_pulls_is_asked_like_any_other() {
+    let cluster = cluster(1, 3).await;
+    cluster.broker().always(LITE, Instead::Refuse(ResponseCode::REQUEST_CODE_NOT_SUPPORTED));
+    let consumer = consumer(&cluster.client()).subscribe("orders", "*").start().await.unwrap();
+    assert_eq!(polled(&consumer, 3).await, ["0", "1", "2"]);
+    consumer.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ pub mod group;
 pub mod offset;
 pub mod progress;
 pub mod pull;
+pub mod query;
 pub mod route;
 pub mod running;
 pub mod send;

@@ -9,9 +9,10 @@ use std::{
     time::Duration,
 };
 
-use metrics::{Gauge, Histogram, gauge, histogram};
 use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use super::meters::Meters;
 
 /// How often the counters are looked at.
 pub(super) const SAMPLE: Duration = Duration::from_secs(10);
@@ -33,22 +34,6 @@ pub(crate) struct Lane {
     pull_micros: AtomicU64,
     samples: Mutex<VecDeque<Sample>>,
     meters: Meters,
-}
-
-/// Handles of the `metrics` recorder, looked up once. Names and units are those of Java's 5.x client.
-struct Meters {
-    process_ok: Histogram,
-    process_failed: Histogram,
-    awaited: Histogram,
-    latency: Histogram,
-    cached_messages: Gauge,
-    cached_bytes: Gauge,
-}
-
-impl std::fmt::Debug for Meters {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Meters")
-    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -76,24 +61,6 @@ pub(crate) struct Rates {
 
 impl Lane {
     pub(super) fn new(client_id: &str, group: &str, topic: &str) -> Arc<Self> {
-        let labels = [
-            ("client_id", client_id.to_owned()),
-            ("consumer_group", group.to_owned()),
-            ("topic", topic.to_owned()),
-        ];
-        let process = |status: &'static str| {
-            let [client, group, topic] = labels.clone();
-            let status = ("invocation_status", status.to_owned());
-            histogram!("rocketmq_process_time", &[client, group, topic, status])
-        };
-        let meters = Meters {
-            process_ok: process("success"),
-            process_failed: process("failure"),
-            awaited: histogram!("rocketmq_await_time", &labels),
-            latency: histogram!("rocketmq_delivery_latency", &labels),
-            cached_messages: gauge!("rocketmq_consumer_cached_messages", &labels),
-            cached_bytes: gauge!("rocketmq_consumer_cached_bytes", &labels),
-        };
         Arc::new(Self {
             done: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -102,7 +69,7 @@ impl Lane {
             pulled: AtomicU64::new(0),
             pull_micros: AtomicU64::new(0),
             samples: Mutex::default(),
-            meters,
+            meters: Meters::new(client_id, group, topic),
         })
     }
 
@@ -111,7 +78,7 @@ impl Lane {
         let mut messages = 0;
         for stored in stored {
             let latency = u64::try_from(now_ms.saturating_sub(stored)).unwrap_or(0);
-            self.meters.latency.record(Duration::from_millis(latency).as_secs_f64() * 1e3);
+            self.meters.arrived(latency);
             messages += 1;
         }
         self.pulls.fetch_add(1, Ordering::Relaxed);
@@ -121,7 +88,7 @@ impl Lane {
 
     /// Counts a handler call that begins so long after its messages arrived.
     pub(super) fn begins(&self, awaited: Duration) {
-        self.meters.awaited.record(awaited.as_secs_f64() * 1e3);
+        self.meters.begins(awaited);
     }
 
     /// Counts a handler call.
@@ -129,8 +96,7 @@ impl Lane {
         self.done.fetch_add(count(done), Ordering::Relaxed);
         self.failed.fetch_add(count(failed), Ordering::Relaxed);
         self.handled_micros.fetch_add(micros(took), Ordering::Relaxed);
-        let meter = if failed == 0 { &self.meters.process_ok } else { &self.meters.process_failed };
-        meter.record(took.as_secs_f64() * 1e3);
+        self.meters.handled(failed == 0, took);
     }
 
     fn look(&self, at: Instant) -> Sample {
@@ -152,8 +118,7 @@ impl Lane {
             samples.pop_front();
         }
         samples.push_back(self.look(at));
-        self.meters.cached_messages.set(ratio(count(cached_messages), 1));
-        self.meters.cached_bytes.set(ratio(cached_bytes, 1));
+        self.meters.cached(cached_messages, cached_bytes);
     }
 
     /// What the last minute was like.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rocketmq_boot_protocol::body::SubscriptionData;
+use rocketmq_boot_protocol::{ResponseCode, body::SubscriptionData};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -34,6 +34,8 @@ pub(super) struct Puller {
     line: Option<Arc<Line>>,
     /// The broker to pull from, as the last answer suggested.
     broker_id: i64,
+    /// Whether to say that a lite pull consumer asks. Brokers before 5.0 do not know such.
+    lite: bool,
 }
 
 /// Why a queue is not pulled on from where it was.
@@ -48,7 +50,8 @@ enum Turned {
 
 impl Puller {
     pub(super) fn new(shared: &Arc<Shared>, assigned: &Arc<Assigned>, line: Option<Arc<Line>>) -> Self {
-        Self { shared: Arc::clone(shared), assigned: Arc::clone(assigned), line, broker_id: MASTER }
+        let lite = matches!(shared.work, Work::Poll(_));
+        Self { shared: Arc::clone(shared), assigned: Arc::clone(assigned), line, broker_id: MASTER, lite }
     }
 
     pub(super) async fn run(mut self) {
@@ -156,7 +159,7 @@ impl Puller {
             batch: options.pull_batch,
             hold: Some(options.pull_hold),
             limit: options.pull_timeout,
-            lite: matches!(self.shared.work, Work::Poll(_)),
+            lite: self.lite,
         };
         let began = Instant::now();
         let pulled = pull::pull(self.shared.core(), &ask).await;
@@ -164,6 +167,9 @@ impl Puller {
         match pulled {
             Ok(Some(pulled)) => return self.take(window, next, &subscription, pulled, began.elapsed()).await,
             Ok(None) => sleep(BUSY_PAUSE).await,
+            Err(Error::Refused { code: ResponseCode::REQUEST_CODE_NOT_SUPPORTED, .. }) if self.lite => {
+                self.lite = false;
+            }
             Err(error) => self.pause_after(&error).await,
         }
         None

@@ -236,6 +236,7 @@ impl Broker {
             queue_id: header.queue_id,
             queue_offset: offset,
             transaction_id: None,
+            recall_handle: None,
         };
         Ok(Command::success(request).with_header(&reply))
     }
