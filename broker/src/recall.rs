@@ -121,7 +121,8 @@ impl State {
         };
         draft.encode(0, 0, now_ms, &mut bytes).map_err(|error| Reject::illegal_message(error.to_string()))?;
         let record = Record::decode(&bytes).map_err(|error| Reject::illegal_message(error.to_string()))?;
-        let own = Own { properties: &properties, reconsume_times: 0, level: 0, record: &record };
+        let own =
+            Own { properties: &properties, reconsume_times: 0, level: 0, record: &record, committed: None };
         let stored = self.append_own(&topic, 0, &own);
         stored.map_err(|_| Reject::recall(ResponseCode::SYSTEM_ERROR, "execute error"))?;
         let mut answer =

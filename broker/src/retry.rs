@@ -69,6 +69,7 @@ impl State {
                 reconsume_times: record.reconsume_times.saturating_add(1),
                 level: usize::try_from(level).unwrap_or(0),
                 record: &record,
+                committed: None,
             },
         )
         .map_err(|reject| Reject::failed(reject.remark))?;

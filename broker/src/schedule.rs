@@ -230,17 +230,24 @@ impl State {
     /// Stores a delayed message where it was meant to go. Its properties stay as they are, level and all, because
     /// consumers of Apache's broker see them so.
     fn deliver(self: &Arc<Self>, record: &Record<'_>) -> Result<(), crate::reject::Reject> {
-        let Some((target, queue_id)) = self.destination(record) else { return Ok(()) };
+        let Some((target, queue_id)) = self.real_destination(record) else { return Ok(()) };
         let text = record.text();
         self.append_own(
             &target,
             queue_id,
-            &Own { properties: &text, reconsume_times: record.reconsume_times, level: 0, record },
-        )
+            &Own {
+                properties: &text,
+                reconsume_times: record.reconsume_times,
+                level: 0,
+                record,
+                committed: None,
+            },
+        )?;
+        Ok(())
     }
 
     /// Where a message goes that has waited; `None` when there is no such place any more.
-    pub(crate) fn destination(&self, record: &Record<'_>) -> Option<(Arc<Topic>, i32)> {
+    pub(crate) fn real_destination(&self, record: &Record<'_>) -> Option<(Arc<Topic>, i32)> {
         let name = record.property(keys::REAL_TOPIC);
         let queue_id = record.property(keys::REAL_QID).and_then(|id| id.parse::<i32>().ok());
         let (Some(name), Some(queue_id)) = (name, queue_id) else {

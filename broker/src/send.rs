@@ -3,12 +3,13 @@
 //! A read batch goes through in three steps: every send is checked and rewritten on its own, here; all that passed are
 //! appended under one lock, then each is answered and whoever waits on the queues is woken, in [`stored`].
 
+mod half;
 mod stored;
 
 use std::{borrow::Cow, sync::Arc};
 
 use rocketmq_boot_protocol::{
-    Encoding, RequestCode,
+    Encoding,
     hot::SendView,
     message::{batch, property as keys, record::MAX_PROPERTIES_BYTES, sys_flag::Transaction},
     topic,
@@ -58,7 +59,11 @@ enum Delayed {
 #[derive(Debug)]
 enum Messages<'a> {
     One(Single<'a>),
-    Batch(Vec<Single<'a>>),
+    Batch {
+        singles: Vec<Single<'a>>,
+        /// The batch's own unique key; only its sender hears of it again.
+        key: &'a str,
+    },
 }
 
 /// One message: what is stored of it.
@@ -72,9 +77,10 @@ struct Single<'a> {
 }
 
 /// Where a message really goes.
-struct Target {
-    topic: Arc<Topic>,
-    queue_id: i32,
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) topic: Arc<Topic>,
+    pub(crate) queue_id: i32,
 }
 
 impl State {
@@ -84,12 +90,7 @@ impl State {
         view: &SendView<'a>,
         recent: &mut Recent,
     ) -> Result<Accepted<'a>, Reject> {
-        self.check_running()?;
-        let topic = self.topic_of_send(view, recent)?;
-        if topic.config.order && !self.may_write() {
-            return Err(Reject::broker_forbids(&self.settings.broker_name, "sending"));
-        }
-        let queue_id = topic.queue_to_write(view.queue_id, || self.counters.random())?;
+        let target = self.destination(view, recent)?;
         if view.body.len() > self.settings.max_message_bytes {
             let limit = self.settings.max_message_bytes;
             return Err(Reject::illegal_message(format!(
@@ -97,15 +98,18 @@ impl State {
                 view.body.len()
             )));
         }
-        if Transaction::of(view.sys_flag) != Transaction::None {
-            return Err(Reject::no_transactions(&self.settings.broker_name));
+        if view.batch { self.accept_batch(view, target) } else { self.accept_one(view, target) }
+    }
+
+    /// Where a send asks to go, if it may.
+    pub(crate) fn destination(&self, view: &SendView<'_>, recent: &mut Recent) -> Result<Target, Reject> {
+        self.check_running()?;
+        let topic = self.topic_of_send(view, recent)?;
+        if topic.config.order && !self.may_write() {
+            return Err(Reject::broker_forbids(&self.settings.broker_name, "sending"));
         }
-        let target = Target { topic, queue_id };
-        if view.batch && view.code == RequestCode::SEND_BATCH_MESSAGE {
-            self.accept_batch(view, target)
-        } else {
-            self.accept_one(view, target)
-        }
+        let queue_id = topic.queue_to_write(view.queue_id, || self.counters.random())?;
+        Ok(Target { topic, queue_id })
     }
 
     fn topic_of_send(&self, view: &SendView<'_>, recent: &mut Recent) -> Result<Arc<Topic>, Reject> {
@@ -130,12 +134,18 @@ impl State {
 
     fn accept_one<'a>(&self, view: &SendView<'a>, target: Target) -> Result<Accepted<'a>, Reject> {
         let marks = Marks::of(view.properties);
-        self.check_marks(&marks)?;
         let dead = self.is_dead(view)?;
         let target = match dead {
             Some(group) => self.dead_letters(group)?,
             None => target,
         };
+        // What clients before 4.6.1 send back to a retry topic still says that it was a half message.
+        if marks.half && !(view.reconsume_times > 0 && marks.delay_level > 0) {
+            return self.accept_half(view, &target, &marks);
+        }
+        if !marks.half {
+            check_visible(view)?;
+        }
         let answered_queue_id = target.queue_id;
         let level = if dead.is_some() { 0 } else { marks.delay_level.min(self.settings.delay_levels.len()) };
         let unique_key = self.unique_key(&marks);
@@ -153,11 +163,13 @@ impl State {
         };
         self.check_properties(&single)?;
         let accepted = self.accepted(view, target, Messages::One(single), marks.waits);
-        Ok(Accepted { answered_queue_id, delayed, ..accepted })
+        let sys_flag = if marks.half { Transaction::None.set(view.sys_flag) } else { view.sys_flag };
+        Ok(Accepted { answered_queue_id, sys_flag, delayed, ..accepted })
     }
 
     /// Messages of one batch share topic and queue; each has properties of its own.
     fn accept_batch<'a>(&self, view: &SendView<'a>, target: Target) -> Result<Accepted<'a>, Reject> {
+        check_visible(view)?;
         let name = target.topic.name();
         if name.len() > topic::MAX_TOPIC_CHARS || topic::group_of_retry(name).is_some() {
             return Err(Reject::illegal_message(format!("a batch cannot be sent to {name}")));
@@ -178,7 +190,9 @@ impl State {
                 Reject::illegal_message(format!("properties of a batch's message: {error}"))
             })?;
             let marks = Marks::of(properties);
-            self.check_marks(&marks)?;
+            if marks.half {
+                return Err(Reject::illegal_message("a half message cannot be part of a batch"));
+            }
             waits &= marks.waits;
             let unique_key = self.unique_key(&marks);
             let single = Single {
@@ -194,7 +208,8 @@ impl State {
         if singles.is_empty() {
             return Err(Reject::illegal_message("a batch without messages"));
         }
-        Ok(self.accepted(view, target, Messages::Batch(singles), waits))
+        let key = keys::get(view.properties, keys::UNIQ_KEY).unwrap_or_default();
+        Ok(self.accepted(view, target, Messages::Batch { singles, key }, waits))
     }
 
     fn accepted<'a>(
@@ -219,13 +234,6 @@ impl State {
             encoding: view.encoding,
             one_way: view.flag & rocketmq_boot_protocol::command::FLAG_ONE_WAY != 0,
         }
-    }
-
-    fn check_marks(&self, marks: &Marks<'_>) -> Result<(), Reject> {
-        if marks.half {
-            return Err(Reject::no_transactions(&self.settings.broker_name));
-        }
-        Ok(())
     }
 
     fn check_properties(&self, single: &Single<'_>) -> Result<(), Reject> {
@@ -339,6 +347,16 @@ impl State {
     /// Whether the broker's own permission lets it take messages.
     pub(crate) fn may_write(&self) -> bool {
         self.settings.permission & topic::PERM_WRITE != 0
+    }
+}
+
+/// Refuses what says in its system flag that it is no message to be seen, but not in its properties.
+fn check_visible(view: &SendView<'_>) -> Result<(), Reject> {
+    match Transaction::of(view.sys_flag) {
+        Transaction::None | Transaction::Commit => Ok(()),
+        Transaction::Prepared | Transaction::Rollback => {
+            Err(Reject::illegal_message("a half message must say TRAN_MSG=true"))
+        }
     }
 }
 

@@ -262,6 +262,9 @@ fn built_in(settings: &Settings) -> Vec<TopicConfig> {
         TopicConfig::new(topic::SELF_TEST_TOPIC, 1),
         TopicConfig::new(topic::BENCHMARK_TOPIC, MAX_QUEUES),
         TopicConfig::new(topic::OFFSET_MOVED_EVENT, 1),
+        TopicConfig::new(topic::TRANS_HALF_TOPIC, 1),
+        TopicConfig::new(topic::TRANS_OP_HALF_TOPIC, 1),
+        TopicConfig::new(topic::reply_topic(&settings.cluster_name), 1),
         TopicConfig::new(topic::SCHEDULE_TOPIC, i32::try_from(settings.delay_levels.len()).unwrap_or(18)),
     ];
     if settings.auto_create_topic {

@@ -84,12 +84,27 @@ const KEYS: &[Key] = keys! {
         s.timers.recall_when_read_only.to_string();
     "appendTopicForTimerDeleteKey": s, v => flag(v).map(|v| s.timers.recall_names_topic = v),
         s.timers.recall_names_topic.to_string();
+    "rejectTransactionMessage": s, v => flag(v).map(|v| s.reject_transactions = v), s.reject_transactions.to_string();
+    "transactionTimeOut": s, v => millis(v).map(|v| s.transaction_timeout = v), in_ms(s.transaction_timeout);
+    "transactionCheckInterval": s, v => millis(v).map(|v| s.transaction_check_interval = v),
+        in_ms(s.transaction_check_interval);
+    "transactionCheckMax": s, v => within(v, 1, 1_000_000).map(|v| s.transaction_check_max = v),
+        s.transaction_check_max.to_string();
+    "storeReplyMessageEnable": s, v => flag(v).map(|v| s.store_replies = v), s.store_replies.to_string();
     "longPollingEnable": s, v => flag(v).map(|v| s.long_polling = v), s.long_polling.to_string();
     "shortPollingTimeMills": s, v => millis(v).map(|v| s.short_polling = v), in_ms(s.short_polling);
     "maxTransferCountOnMessageInMemory": s, v => within(v, 1, 4096).map(|v| s.max_transfer_count = v),
         s.max_transfer_count.to_string();
     "maxTransferBytesOnMessageInMemory": s, v => within(v, 1, 8 << 20).map(|v| s.max_transfer_bytes = v),
         s.max_transfer_bytes.to_string();
+    "enablePropertyFilter": s, v => flag(v).map(|v| s.property_filter = v), s.property_filter.to_string();
+    "filterSupportRetry": s, v => flag(v).map(|v| s.filter_retry = v), s.filter_retry.to_string();
+    "messageIndexEnable": s, v => flag(v).map(|v| s.message_index = v), s.message_index.to_string();
+    "maxHashSlotNum": s, v => within(v, 1, 100_000_000).map(|v| s.index_slots = v), s.index_slots.to_string();
+    "maxIndexNum": s, v => within(v, 2, 100_000_000).map(|v| s.index_entries = v), s.index_entries.to_string();
+    "defaultQueryMaxNum": s, v => within(v, 1, 1024).map(|v| s.default_query_max = v),
+        s.default_query_max.to_string();
+    "maxMsgsNumBatch": s, v => within(v, 1, 1024).map(|v| s.max_query = v), s.max_query.to_string();
     "flushConsumerOffsetInterval": s, v => millis(v).map(|v| s.offset_interval = v), in_ms(s.offset_interval);
 };
 
@@ -107,7 +122,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "compressedRegister",
     "consumerFallbehindThreshold",
     "consumerManageThreadPoolNums",
-    "defaultQueryMaxNum",
     "deleteConsumeQueueFilesInterval",
     "destroyMapedFileIntervalForcibly",
     "disableConsumeIfConsumerReadSlowly",
@@ -115,13 +129,11 @@ const WITHOUT_EFFECT: &[&str] = &[
     "enableConsumeQueueExt",
     "enableControllerMode",
     "enableDLegerCommitLog",
-    "enablePropertyFilter",
     "enableScheduleAsyncDeliver",
     "enableSlaveActingMaster",
     "endTransactionThreadPoolNums",
     "fetchNamesrvAddrByAddressServer",
     "filterServerNums",
-    "filterSupportRetry",
     "flushCommitLogLeastPages",
     "flushCommitLogThoroughInterval",
     "flushCommitLogTimed",
@@ -139,12 +151,8 @@ const WITHOUT_EFFECT: &[&str] = &[
     "haTransferBatchSize",
     "heartbeatThreadPoolNums",
     "mappedFileSizeConsumeQueueExt",
-    "maxHashSlotNum",
-    "maxIndexNum",
-    "maxMsgsNumBatch",
     "maxTransferBytesOnMessageInDisk",
     "maxTransferCountOnMessageInDisk",
-    "messageIndexEnable",
     "messageIndexSafe",
     "notifyConsumerIdsChangedEnable",
     "offsetCheckInSlave",
@@ -154,7 +162,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "queryMessageThreadPoolNums",
     "redeleteHangedFileInterval",
     "registerBrokerTimeoutMills",
-    "rejectTransactionMessage",
     "rocketmqHome",
     "sendMessageThreadPoolNums",
     "sendThreadPoolQueueCapacity",
@@ -174,9 +181,8 @@ const WITHOUT_EFFECT: &[&str] = &[
     "timerPutMessageThreadNum",
     "timerSkipUnknownError",
     "timerWarmEnable",
-    "transactionCheckInterval",
-    "transactionCheckMax",
-    "transactionTimeOut",
+    "transactionOpBatchInterval",
+    "transactionOpMsgMaxSize",
     "transientStorePoolEnable",
     "transientStorePoolSize",
     "useEpollNativeSelector",

@@ -1,6 +1,6 @@
 //! What became of accepted sends: appended together, answered one by one, waiters woken.
 
-use std::{borrow::Cow, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use rocketmq_boot_protocol::{
     ResponseCode,
@@ -63,7 +63,7 @@ impl State {
     fn draft<'b>(&'b self, send: &'b Accepted<'_>, born_host: SocketAddr, appends: &mut Vec<Append<'b>>) {
         let singles = match &send.messages {
             Messages::One(single) => std::slice::from_ref(single),
-            Messages::Batch(singles) => singles.as_slice(),
+            Messages::Batch { singles, .. } => singles.as_slice(),
         };
         for (at, single) in singles.iter().enumerate() {
             appends.push(Append {
@@ -101,13 +101,12 @@ impl State {
             outcome.inspect(|_| self.counters.sent(single.body.len()))
         };
         let (first, offsets, id) = match &send.messages {
-            Messages::One(single) => (stored(single), Vec::new(), Cow::Borrowed(&*single.unique_key)),
-            Messages::Batch(singles) => {
+            Messages::One(single) => (stored(single), Vec::new(), &*single.unique_key),
+            Messages::Batch { singles, key } => {
                 let all: Vec<_> = singles.iter().map(&mut stored).collect();
-                let ids = singles.iter().map(|single| &*single.unique_key).collect::<Vec<_>>().join(",");
                 let offsets = all.iter().flatten().map(|appended| appended.physical_offset).collect();
                 let failed = all.iter().find(|outcome| outcome.is_err()).or(all.first());
-                (failed.cloned().unwrap_or_else(|| outcome_of(None)), offsets, Cow::Owned(ids))
+                (failed.cloned().unwrap_or_else(|| outcome_of(None)), offsets, *key)
             }
         };
         let appended = match first {
@@ -134,7 +133,7 @@ impl State {
                 physical_offset: appended.physical_offset,
                 queue_id: send.answered_queue_id,
                 queue_offset: appended.queue_offset,
-                transaction_id: &id,
+                transaction_id: id,
             };
             self.stored_replies().encode(&stored, out);
         } else {
@@ -150,7 +149,7 @@ impl State {
                 },
                 queue_id: send.answered_queue_id,
                 queue_offset: appended.queue_offset,
-                transaction_id: &id,
+                transaction_id: id,
                 recall_handle,
                 region: &self.settings.region,
                 trace_on: self.settings.trace_on,

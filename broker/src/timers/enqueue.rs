@@ -101,7 +101,7 @@ impl<'a> Found<'a> {
             let tick = tick(unit);
             tick >= now_tick
                 && !fired.contains_key(&tick)
-                && !running.firing.as_ref().is_some_and(|f| f.tick() == tick)
+                && running.firing.as_ref().is_none_or(|f| f.tick() != tick)
         };
         let waiting: Vec<bool> = self.units.iter().map(waits).collect();
         let mut each = waiting.iter();

@@ -216,7 +216,7 @@ impl State {
         }
         let (topic, queue_id) = match unit.rolls {
             true => (self.topics.find(topic::TIMER_TOPIC)?, 0),
-            false => self.destination(&record)?,
+            false => self.real_destination(&record)?,
         };
         let properties = delivered(&record, unit, self.clock.now_ms());
         let tags_code = Marks::of(&properties).tags_code();

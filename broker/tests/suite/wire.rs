@@ -13,7 +13,7 @@ use rocketmq_boot_broker::{Broker, Settings};
 use rocketmq_boot_protocol::{
     Clock, Command, Encoding, Frame, RequestCode, ResponseCode,
     body::{
-        ConsumerData, Heartbeat, SubscriptionData,
+        ConsumerData, Heartbeat, ProducerData, SubscriptionData,
         dialect::{Dialect, write},
     },
     header::{
@@ -48,6 +48,8 @@ impl TestBroker {
             store_root: folder.path().join("store"),
             commit_log_file_bytes: 1 << 20,
             consume_queue_file_entries: 1_000,
+            index_slots: 1_000,
+            index_entries: 2_000,
             shards: super::SHARDS,
             ..Settings::default()
         };
@@ -95,7 +97,12 @@ fn copy(from: &Path, to: &Path) {
             copy(&entry.path(), &to);
             continue;
         }
-        let (mut source, copied) = (fs::File::open(entry.path()).unwrap(), fs::File::create(&to).unwrap());
+        let mut source = match fs::File::open(entry.path()) {
+            // A table that is being saved has a name of its own until it takes the place of the one before.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            opened => opened.unwrap(),
+        };
+        let copied = fs::File::create(&to).unwrap();
         copied.set_len(source.metadata().unwrap().len()).unwrap();
         let (mut chunk, mut at) = (vec![0; 1 << 20], 0);
         loop {
@@ -196,6 +203,17 @@ impl Wire {
     /// Says that a consumer of `group` subscribes to `topic`.
     pub(crate) fn heartbeat(&mut self, client: &str, group: &str, topic: &str, tags: &str) {
         self.heartbeat_of(client, group, SubscriptionData::tags(topic, tags, 1, java_hash));
+    }
+
+    /// Says that a producer of `group` is here.
+    pub(crate) fn produces_for(&mut self, client: &str, group: &str) {
+        let heartbeat = Heartbeat {
+            client_id: client.into(),
+            producer_data_set: vec![ProducerData { group_name: group.into() }],
+            ..Heartbeat::default()
+        };
+        let request = Command::bare(RequestCode::HEART_BEAT).with_body(write(&heartbeat, Dialect::Fastjson));
+        self.expect(request, ResponseCode::SUCCESS);
     }
 
     /// [`Wire::heartbeat`] with a subscription of the caller's.
