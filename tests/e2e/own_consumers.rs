@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rocketmq_boot_client::{
-    Client, Filter, LitePullConsumer, Message, MessageQueue, MessageView, Order, Position, PullOutcome, PushConsumer,
-    StartFrom, Verdict,
+    Client, Filter, LitePullConsumer, Message, MessageQueue, MessageView, Order, Position, PullOutcome,
+    PushConsumer, StartFrom, Verdict,
 };
 use rocketmq_boot_tests::cluster::Cluster;
 use tokio::time::{sleep, timeout};
@@ -55,7 +55,8 @@ async fn until(what: &str, done: impl Fn() -> bool) {
 }
 
 async fn send(client: &Client, topic: &str, count: usize) -> BTreeSet<String> {
-    let producer = client.producer("con-producers").send_timeout(Duration::from_secs(10)).await.expect("it starts");
+    let producer =
+        client.producer("con-producers").send_timeout(Duration::from_secs(10)).await.expect("it starts");
     let mut bodies = BTreeSet::new();
     for n in 0..count {
         let text = format!("{topic}-{n}");
@@ -76,9 +77,16 @@ fn bodies(handled: &Handled) -> BTreeSet<String> {
     handled.lock().iter().map(body).collect()
 }
 
-async fn in_order(client: &Client, group: &str, topic: &str, handled: &Handled, fails: &'static str) -> PushConsumer {
+async fn in_order(
+    client: &Client,
+    group: &str,
+    topic: &str,
+    handled: &Handled,
+    fails: &'static str,
+) -> PushConsumer {
     let handled = Arc::clone(handled);
-    let consumer = client.push_consumer(group).subscribe(topic, "*").from(StartFrom::First).order(Order::Orderly);
+    let consumer =
+        client.push_consumer(group).subscribe(topic, "*").from(StartFrom::First).order(Order::Orderly);
     consumer
         .suspend(Duration::from_millis(10))
         .max_attempts(3)
@@ -137,7 +145,8 @@ async fn shared(address: &str) {
     let handled = Handled::default();
     let first = in_order(&one, group, topic, &handled, "never").await;
     let mut sent = send(&one, topic, 30).await;
-    let of_topic = |consumer: &PushConsumer| consumer.queues().into_iter().filter(|queue| queue.topic == topic).count();
+    let of_topic =
+        |consumer: &PushConsumer| consumer.queues().into_iter().filter(|queue| queue.topic == topic).count();
     let second = in_order(&two, group, topic, &handled, "never").await;
     until("division", || (of_topic(&first), of_topic(&second)) == (2, 2)).await;
     let producer = one.producer("con-producers").await.expect("it starts");
@@ -151,7 +160,8 @@ async fn shared(address: &str) {
     until("take-over", || of_topic(&first) == 4).await;
     let last = producer.send(Message::new(topic, "last")).await.expect("a message is stored");
     sent.insert("last".to_owned());
-    until("the last message", || handled.lock().iter().any(|message| message.message_id == last.message_id)).await;
+    until("the last message", || handled.lock().iter().any(|message| message.message_id == last.message_id))
+        .await;
     first.stop(STOP).await.expect("a consumer stops");
     assert_eq!((bodies(&handled), handled.lock().len()), (sent.clone(), sent.len()));
     one.close().await;
@@ -210,7 +220,9 @@ async fn pull(client: &Client) {
         consumer.commit(&queue, end).await.expect("a commit");
         assert_eq!(consumer.committed(&queue).await.expect("an answer"), Some(end));
     }
-    let odd = |text: &&String| text.rsplit('-').next().and_then(|n| n.parse().ok()).is_some_and(|n: u32| n % 2 == 1);
+    let odd = |text: &&String| {
+        text.rsplit('-').next().and_then(|n| n.parse().ok()).is_some_and(|n: u32| n % 2 == 1)
+    };
     assert_eq!(tagged, sent.iter().filter(odd).cloned().collect());
     assert_eq!(all, sent);
     consumer.stop().await;

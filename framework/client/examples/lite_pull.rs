@@ -14,7 +14,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let client = Client::connect(name_server);
     let queues = client.admin().message_queues(&topic).await?;
-    let consumer = client.lite_pull_consumer("example_lite").assign(queues.clone()).auto_commit(false).start().await?;
+    let consumer =
+        client.lite_pull_consumer("example_lite").assign(queues.clone()).auto_commit(false).start().await?;
     for queue in &queues {
         consumer.seek(queue, Position::Begin).await?;
     }
@@ -33,7 +34,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Polls until nothing comes for a second.
-async fn drain(consumer: &rocketmq_boot_client::LitePullConsumer) -> Result<usize, rocketmq_boot_client::Error> {
+async fn drain(
+    consumer: &rocketmq_boot_client::LitePullConsumer,
+) -> Result<usize, rocketmq_boot_client::Error> {
     let mut count = 0;
     loop {
         let messages = consumer.poll(Duration::from_secs(1)).await?;

@@ -20,7 +20,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = Client::connect(name_server);
     client.admin().create_topic("example_steps", 4).await?;
 
-    let (handled, last) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(HashMap::<String, usize>::new())));
+    let (handled, last) =
+        (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(HashMap::<String, usize>::new())));
     let handler = (Arc::clone(&handled), Arc::clone(&last));
     let consumer = client
         .push_consumer("example_orderly")

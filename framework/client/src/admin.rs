@@ -81,7 +81,9 @@ impl Admin {
     #[doc(alias = "examineBrokerClusterInfo")]
     pub async fn cluster(&self) -> Result<ClusterInfo, Error> {
         let request = Command::bare(RequestCode::GET_BROKER_CLUSTER_INFO);
-        self.ask_name_server("tell its brokers", request).await.and_then(|(answer, server)| read(&server, &answer))
+        self.ask_name_server("tell its brokers", request)
+            .await
+            .and_then(|(answer, server)| read(&server, &answer))
     }
 
     /// A topic's route, asked for now.
@@ -160,7 +162,11 @@ impl Admin {
         read(&peer, &self.core().ask(&peer, action, request).await?)
     }
 
-    async fn ask_name_server(&self, action: &'static str, request: Command) -> Result<(Command, Peer), Error> {
+    async fn ask_name_server(
+        &self,
+        action: &'static str,
+        request: Command,
+    ) -> Result<(Command, Peer), Error> {
         let limit = self.core().options.request_timeout;
         let (answer, server) = self.core().name_servers.call(&request, limit).await?;
         Ok((accept(&server, action, answer)?, server))

@@ -17,8 +17,8 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    ClientBuilder, Error, brokers::Brokers, groups::Groups, heartbeat, identity, inbound::Answers,
-    liveness, name_servers::NameServers, routes::Routes,
+    ClientBuilder, Error, brokers::Brokers, groups::Groups, heartbeat, identity, inbound::Answers, liveness,
+    name_servers::NameServers, routes::Routes,
 };
 
 /// The shared part of a [`Client`](crate::Client).

@@ -30,8 +30,11 @@ impl Endpoint {
             None => (authority, 80),
         };
         let clean = |text: &str| !text.bytes().any(|byte| byte.is_ascii_control() || byte == b' ');
-        (!host.is_empty() && clean(host) && clean(path))
-            .then(|| Self { host: host.to_owned(), port, path: path.to_owned() })
+        (!host.is_empty() && clean(host) && clean(path)).then(|| Self {
+            host: host.to_owned(),
+            port,
+            path: path.to_owned(),
+        })
     }
 }
 
@@ -71,7 +74,10 @@ mod tests {
     #[test]
     fn web_addresses_are_told_from_lists() {
         let parsed = |url| Endpoint::parse(url).map(|endpoint| endpoint.to_string());
-        assert_eq!(parsed("http://ns.example/rocketmq/nsaddr").as_deref(), Some("http://ns.example:80/rocketmq/nsaddr"));
+        assert_eq!(
+            parsed("http://ns.example/rocketmq/nsaddr").as_deref(),
+            Some("http://ns.example:80/rocketmq/nsaddr")
+        );
         assert_eq!(parsed("http://127.0.0.1:8080").as_deref(), Some("http://127.0.0.1:8080/"));
         for other in ["127.0.0.1:9876", "a:1;b:2", "http://", "http://a:x/", "http://a/b c", "https://a/"] {
             assert_eq!(parsed(other), None, "{other}");

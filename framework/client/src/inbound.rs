@@ -14,7 +14,7 @@ use rocketmq_boot_protocol::{
     header::{
         group::ConsumerGroup,
         progress::{ConsumerStatus, ResetOffset},
-        running::{ConsumeDirectly, ConsumerRunningOf},
+        relay,
     },
     message::{MessageQueue, MessageView, record::Record},
 };
@@ -115,7 +115,7 @@ fn positions(core: &Core, request: &Command) -> Answer {
 
 /// 307: how a consumer is.
 fn running(core: &Core, request: &Command) -> Answer {
-    let header = request.header::<ConsumerRunningOf>().map_err(unreadable)?;
+    let header = request.header::<relay::ConsumerRunning>().map_err(unreadable)?;
     let group = header.consumer_group;
     let consumer = core.groups.consumer(&group).ok_or_else(|| no_consumer(&group))?;
     let body = dialect::write(&consumer.running(), Dialect::Fastjson);
@@ -124,13 +124,14 @@ fn running(core: &Core, request: &Command) -> Answer {
 
 /// 309: a message to be handled now.
 async fn consume_directly(core: &Core, request: &Command) -> Answer {
-    let header = request.header::<ConsumeDirectly>().map_err(unreadable)?;
+    let header = request.header::<relay::ConsumeDirectly>().map_err(unreadable)?;
     let group = header.consumer_group;
     let consumer = core.groups.consumer(&group).ok_or_else(|| no_consumer(&group))?;
     let record = Record::decode(&request.body).map_err(unreadable)?;
     let message = MessageView::decode(&record, MAX_BODY_BYTES).map_err(unreadable)?;
     let broker = header.broker_name.unwrap_or_default();
     let result = consumer.consume_directly(message, &broker).await;
-    let result = result.ok_or_else(|| format!("the consumer of group `{group}` is polled and has no handler"))?;
+    let result =
+        result.ok_or_else(|| format!("the consumer of group `{group}` is polled and has no handler"))?;
     Ok(Some(Command::success(request).with_body(dialect::write(&result, Dialect::Fastjson))))
 }

@@ -40,9 +40,10 @@ pub use crate::{
     client::Client,
     consumer::{
         Allocate, AssignmentListener, Averagely, AveragelyByCircle, ByConfig, ConsistentHash, ConsumeHook,
-        Consumption, DEAD_LETTER_REASON, Division, Filter, Handler, LitePullConsumer, LitePullConsumerBuilder,
-        MachineRoom, MachineRoomNearby, Model, Order, Position, PullConsumer, PullOutcome, PullResult, Pulling,
-        PushConsumer, PushConsumerBuilder, Rooms, StartFrom, StopError, Verdict,
+        Consumption, DEAD_LETTER_REASON, Division, Filter, Handler, LitePullConsumer,
+        LitePullConsumerBuilder, MachineRoom, MachineRoomNearby, Model, Order, Position, PullConsumer,
+        PullOutcome, PullResult, Pulling, PushConsumer, PushConsumerBuilder, Rooms, StartFrom, StopError,
+        Verdict,
     },
     error::Error,
     options::ClientBuilder,

@@ -28,16 +28,42 @@ pub(crate) async fn run(core: Arc<Core>) {
         sleep(LOOK).await;
         let silent = core.brokers.connected().into_iter();
         let silent = silent.filter(|peer| peer.silent_for().is_some_and(|silence| silence >= SILENCE));
-        join_all(silent.map(|peer| async move { probe(&peer).await })).await;
+        join_all(silent.map(|peer| async move { probe(&peer, PATIENCE).await })).await;
     }
 }
 
 /// Asks for the largest offset of a queue: every broker answers that from memory, if only with a refusal.
-async fn probe(peer: &Peer) {
+async fn probe(peer: &Peer, patience: Duration) {
     let header = QueueOffset { topic: AUTO_CREATE_TOPIC.to_owned(), queue_id: 0 };
     let request = Command::request(RequestCode::GET_MAX_OFFSET, &header);
-    if let Err(Error::Timeout { .. }) = peer.call(request, PATIENCE).await {
+    if let Err(Error::Timeout { .. }) = peer.call(request, patience).await {
         tracing::warn!(broker = peer.address(), "broker is silent, its connection is given up");
         peer.disconnect("the broker was silent");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rocketmq_boot_remoting::PeerOptions;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_waits_on_a_dead_connection_is_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        // It takes the connection and never says a word.
+        let silent = tokio::spawn(async move { listener.accept().await.unwrap() });
+        let peer = Peer::new(address, PeerOptions::default(), None);
+        let held = tokio::spawn({
+            let peer = peer.clone();
+            async move { peer.call(Command::bare(RequestCode::PULL_MESSAGE), Duration::from_secs(600)).await }
+        });
+        let connection = silent.await.unwrap();
+        probe(&peer, Duration::from_millis(10)).await;
+        assert!(matches!(held.await.unwrap(), Err(Error::Closed { .. })));
+        assert!(!peer.is_connected());
+        drop(connection);
     }
 }

@@ -18,7 +18,7 @@ use rocketmq_boot_protocol::{
     },
     header::{
         progress::{ConsumerStatus, ResetOffset},
-        running::{ConsumeDirectly, ConsumerRunningOf},
+        relay,
     },
 };
 
@@ -112,7 +112,7 @@ async fn a_consumer_says_how_far_and_how_it_is() {
     while at(&ask(broker, request.clone(), opaque).await) != Some(3) {
         opaque += 1;
     }
-    let header = ConsumerRunningOf {
+    let header = relay::ConsumerRunning {
         consumer_group: "billing".into(),
         client_id: client.id().to_owned(),
         jstack_enable: false,
@@ -141,15 +141,17 @@ async fn a_message_can_be_handed_over_directly() {
         if message.body == "later" { Verdict::retry() } else { Verdict::done() }
     };
     let consumer = consumer(&cluster.client()).start(handler).await.unwrap();
-    let header = ConsumeDirectly {
+    let header = relay::ConsumeDirectly {
         consumer_group: "billing".into(),
         broker_name: Some("a".into()),
-        ..ConsumeDirectly::default()
+        ..relay::ConsumeDirectly::default()
     };
     let request = Command::request(RequestCode::CONSUME_MESSAGE_DIRECTLY, &header);
-    for (opaque, body, expected) in
-        [(1_000_000, "fine", "CR_SUCCESS"), (1_000_001, "later", "CR_LATER"), (1_000_002, "panic", "CR_THROW_EXCEPTION")]
-    {
+    for (opaque, body, expected) in [
+        (1_000_000, "fine", "CR_SUCCESS"),
+        (1_000_001, "later", "CR_LATER"),
+        (1_000_002, "panic", "CR_THROW_EXCEPTION"),
+    ] {
         let mut record = Vec::new();
         draft("orders", body.as_bytes(), b"").encode(7, 8, 9, &mut record).unwrap();
         let answer = ask(broker, request.clone().with_body(record), opaque).await;
@@ -159,7 +161,8 @@ async fn a_message_can_be_handed_over_directly() {
     }
     let torn = ask(broker, request.with_body(&b"no record"[..]), 1_000_003).await;
     assert_eq!(torn.response_code(), ResponseCode::SYSTEM_ERROR);
-    let header = ConsumeDirectly { consumer_group: "other".into(), ..ConsumeDirectly::default() };
+    let header =
+        relay::ConsumeDirectly { consumer_group: "other".into(), ..relay::ConsumeDirectly::default() };
     let other = Command::request(RequestCode::CONSUME_MESSAGE_DIRECTLY, &header);
     let nobody = ask(broker, other, 1_000_004).await;
     assert!(nobody.remark.unwrap().contains("no consumer of group `other`"));

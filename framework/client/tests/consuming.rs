@@ -14,8 +14,8 @@ use std::{
 };
 
 use rocketmq_boot_client::{
-    ByConfig, Client, ConsumeHook, Consumption, DEAD_LETTER_REASON, Error, Filter, Handler, MessageQueue, MessageView, Model, PushConsumer, PushConsumerBuilder, StartFrom,
-    StopError, Verdict,
+    ByConfig, Client, ConsumeHook, Consumption, DEAD_LETTER_REASON, Error, Filter, Handler, MessageQueue,
+    MessageView, Model, PushConsumer, PushConsumerBuilder, StartFrom, StopError, Verdict,
 };
 use rocketmq_boot_protocol::{
     Command, RequestCode, ResponseCode,
@@ -665,17 +665,17 @@ async fn a_filter_that_a_broker_does_not_take_stops_the_start() {
     let client = cluster.client();
     let vip = || consumer(&client).subscribe("orders", Filter::sql("cents >"));
     let error = vip().start(|_| async {}).await.unwrap_err();
-    assert!(
-        matches!(error, Error::Refused { code: ResponseCode::SUBSCRIPTION_PARSE_FAILED, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, Error::Refused { code: ResponseCode::SUBSCRIPTION_PARSE_FAILED, .. }), "{error}");
     // The consumer that did not start is not in the way of the next.
     let consumer = vip().start(|_| async {}).await.unwrap();
     broker.until("pull", |broker| broker.count(PULL) > 0).await;
     let of_orders = |pull: &Command| pull.header::<PullMessage>().ok().filter(|pull| pull.topic == "orders");
     broker.until("pull", |broker| broker.requests(PULL).iter().any(|pull| of_orders(pull).is_some())).await;
     let pull = broker.requests(PULL).iter().find_map(of_orders).unwrap();
-    assert_eq!((pull.expression_type.as_deref(), pull.subscription.as_deref()), (Some("SQL92"), Some("cents >")));
+    assert_eq!(
+        (pull.expression_type.as_deref(), pull.subscription.as_deref()),
+        (Some("SQL92"), Some("cents >"))
+    );
     consumer.stop(STOP).await.unwrap();
 }
 
@@ -695,7 +695,8 @@ async fn hooks_see_every_call_in_their_order() {
     let cluster = one_queue().await;
     append(cluster.broker(), 0, "x");
     let notes = Arc::default();
-    let hooked = consumer(&cluster.client()).hook(Note("a", Arc::clone(&notes))).hook(Note("b", Arc::clone(&notes)));
+    let hooked =
+        consumer(&cluster.client()).hook(Note("a", Arc::clone(&notes))).hook(Note("b", Arc::clone(&notes)));
     let seen = Seen::default();
     let consumer = start(hooked, &seen).await;
     seen.until_count(1).await;

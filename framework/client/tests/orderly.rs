@@ -15,7 +15,8 @@ use std::{
 
 use parking_lot::Mutex;
 use rocketmq_boot_client::{
-    Client, DEAD_LETTER_REASON, Handler, MessageView, Order, PushConsumer, PushConsumerBuilder, StartFrom, Verdict,
+    Client, DEAD_LETTER_REASON, Handler, MessageView, Order, PushConsumer, PushConsumerBuilder, StartFrom,
+    Verdict,
 };
 use rocketmq_boot_protocol::{RequestCode, ResponseCode, message::record::Record};
 use tokio::sync::Semaphore;

@@ -54,8 +54,12 @@ fn committed(broker: &Broker, id: i32) -> Option<i64> {
 async fn what_was_polled_is_committed_when_asked_and_with_an_answer() {
     let cluster = cluster(2, 40).await;
     let broker = cluster.broker();
-    let consumer = consumer(&cluster.client()).subscribe("orders", "*").auto_commit(false).start().await.unwrap();
-    assert_eq!(polled(&consumer, 40).await.into_iter().collect::<std::collections::BTreeSet<_>>(), numbers(40));
+    let consumer =
+        consumer(&cluster.client()).subscribe("orders", "*").auto_commit(false).start().await.unwrap();
+    assert_eq!(
+        polled(&consumer, 40).await.into_iter().collect::<std::collections::BTreeSet<_>>(),
+        numbers(40)
+    );
     assert_eq!((committed(broker, 0), committed(broker, 1)), (None, None));
     consumer.commit().await.unwrap();
     assert_eq!((committed(broker, 0), committed(broker, 1)), (Some(20), Some(20)));
@@ -92,7 +96,8 @@ async fn a_broker_that_knows_no_lite_pulls_is_asked_like_any_other() {
 #[tokio::test]
 async fn without_auto_commit_a_stop_commits_nothing() {
     let cluster = cluster(1, 2).await;
-    let consumer = consumer(&cluster.client()).subscribe("orders", "*").auto_commit(false).start().await.unwrap();
+    let consumer =
+        consumer(&cluster.client()).subscribe("orders", "*").auto_commit(false).start().await.unwrap();
     polled(&consumer, 2).await;
     consumer.stop().await.unwrap();
     assert_eq!(cluster.broker().count(COMMIT), 0);
@@ -210,7 +215,10 @@ async fn every_pull_is_made_when_it_is_told_to() {
     assert_eq!(consumer.committed(&queue(0)).await.unwrap(), None);
     consumer.commit(&queue(0), 3).await.unwrap();
     assert_eq!(consumer.committed(&queue(0)).await.unwrap(), Some(3));
-    assert_eq!((consumer.min_offset(&queue(0)).await.unwrap(), consumer.max_offset(&queue(0)).await.unwrap()), (0, 4));
+    assert_eq!(
+        (consumer.min_offset(&queue(0)).await.unwrap(), consumer.max_offset(&queue(0)).await.unwrap()),
+        (0, 4)
+    );
     let waiting = tokio::spawn(async move {
         let pulled = consumer.pull(&queue(0), 4).wait(PATIENCE).await.unwrap();
         (pulled.messages.len(), consumer)

@@ -11,7 +11,6 @@ pub mod query;
 pub mod relay;
 pub mod reply;
 pub mod route;
-pub mod running;
 pub mod send;
 pub mod stats;
 pub mod timer;

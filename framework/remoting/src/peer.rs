@@ -5,7 +5,11 @@
 
 mod link;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -79,6 +83,8 @@ struct Inner {
     options: PeerOptions,
     inbound: Option<Arc<dyn Inbound>>,
     state: Mutex<State>,
+    /// Connections that take no more requests and wait for their last answers.
+    retired: Mutex<Vec<Weak<Link>>>,
     /// Held by the one caller that connects while the others wait for what comes of it.
     dial: tokio::sync::Mutex<Dial>,
 }
@@ -104,6 +110,7 @@ impl Peer {
             options,
             inbound,
             state: Mutex::new(State::Disconnected),
+            retired: Mutex::default(),
             dial: tokio::sync::Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -154,13 +161,17 @@ impl Peer {
         if let State::Connected(link) = std::mem::replace(&mut *self.inner.state.lock(), State::Closed) {
             link.stop("the peer was closed");
         }
+        self.inner.stop_retired("the peer was closed");
     }
 
     /// Has the next call make a new connection. Calls that are under way are still answered on the old one, until the
     /// other side closes it.
     pub fn renew(&self) {
         let mut state = self.inner.state.lock();
-        if matches!(*state, State::Connected(_)) {
+        if let State::Connected(link) = &*state {
+            let mut retired = self.inner.retired.lock();
+            retired.retain(|link| link.strong_count() > 0);
+            retired.push(Arc::downgrade(link));
             *state = State::Disconnected;
         }
     }
@@ -256,8 +267,15 @@ impl Inner {
     }
 }
 
+impl Inner {
+    fn stop_retired(&self, reason: &str) {
+        self.retired.lock().drain(..).filter_map(|link| link.upgrade()).for_each(|link| link.stop(reason));
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.stop_retired("the peer was dropped");
         if let State::Connected(link) = self.state.get_mut() {
             link.stop("the peer was dropped");
         }

@@ -11,7 +11,7 @@ use rocketmq_boot_protocol::{
     header::{
         group::{ConsumerGroup, ProducerGroup},
         progress::ConsumerStatus,
-        running::{ConsumeDirectly, ConsumerRunningOf},
+        relay,
     },
     topic::{retry_topic, validate_group},
 };
@@ -69,7 +69,7 @@ impl Admin {
     /// No broker knows the group, or the member is not online or does not answer.
     #[doc(alias = "getConsumerRunningInfo")]
     pub async fn consumer_running(&self, group: &str, client_id: &str) -> Result<ConsumerRunning, Error> {
-        let header = ConsumerRunningOf {
+        let header = relay::ConsumerRunning {
             consumer_group: group.to_owned(),
             client_id: client_id.to_owned(),
             jstack_enable: false,
@@ -84,8 +84,7 @@ impl Admin {
     /// There is no route to the topic, or none of its brokers could ask the members.
     #[doc(alias = "getConsumeStatus")]
     pub async fn consumer_positions(&self, group: &str, topic: &str) -> Result<ConsumerPositions, Error> {
-        let header =
-            ConsumerStatus { topic: topic.to_owned(), group: group.to_owned(), client_addr: None };
+        let header = ConsumerStatus { topic: topic.to_owned(), group: group.to_owned(), client_addr: None };
         let request = Command::request(RequestCode::INVOKE_BROKER_TO_GET_CONSUMER_STATUS, &header);
         self.first_of(topic, "ask consumers how far they are", request).await
     }
@@ -103,12 +102,12 @@ impl Admin {
         topic: &str,
         offset_message_id: &str,
     ) -> Result<DirectResult, Error> {
-        let header = ConsumeDirectly {
+        let header = relay::ConsumeDirectly {
             consumer_group: group.to_owned(),
-            client_id: Some(client_id.to_owned()),
-            msg_id: Some(offset_message_id.to_owned()),
+            client_id: client_id.to_owned(),
+            message_id: Some(offset_message_id.to_owned()),
             topic: Some(topic.to_owned()),
-            ..ConsumeDirectly::default()
+            ..relay::ConsumeDirectly::default()
         };
         let request = Command::request(RequestCode::CONSUME_MESSAGE_DIRECTLY, &header);
         self.of_group(group, "hand a message over", request).await

@@ -73,7 +73,8 @@ impl Admin {
     /// The name is not allowed, there is no broker, or one of them refused.
     #[doc(alias = "createAndUpdateSubscriptionGroupConfig")]
     pub fn create_group(&self, group: impl Into<String>) -> NewGroup {
-        let config = SubscriptionGroupConfig { group_name: group.into(), ..SubscriptionGroupConfig::default() };
+        let config =
+            SubscriptionGroupConfig { group_name: group.into(), ..SubscriptionGroupConfig::default() };
         NewGroup { admin: self.clone(), scope: Scope::All, config }
     }
 
@@ -92,7 +93,11 @@ impl Admin {
     /// # Errors
     /// The broker does not answer.
     #[doc(alias = "examineSubscriptionGroupConfig")]
-    pub async fn group_config(&self, broker: &str, group: &str) -> Result<Option<SubscriptionGroupConfig>, Error> {
+    pub async fn group_config(
+        &self,
+        broker: &str,
+        group: &str,
+    ) -> Result<Option<SubscriptionGroupConfig>, Error> {
         let header = GroupName { group: group.to_owned() };
         let request = Command::request(RequestCode::GET_SUBSCRIPTIONGROUP_CONFIG, &header);
         match self.ask_for(broker, "tell a group's configuration", request).await {
@@ -107,7 +112,10 @@ impl Admin {
     /// # Errors
     /// The broker does not answer.
     #[doc(alias = "getAllSubscriptionGroup")]
-    pub async fn group_configs(&self, broker: &str) -> Result<BTreeMap<String, SubscriptionGroupConfig>, Error> {
+    pub async fn group_configs(
+        &self,
+        broker: &str,
+    ) -> Result<BTreeMap<String, SubscriptionGroupConfig>, Error> {
         let request = Command::bare(RequestCode::GET_ALL_SUBSCRIPTIONGROUP_CONFIG);
         let all: SubscriptionGroups = self.ask_for(broker, "tell its groups", request).await?;
         Ok(all.subscription_group_table)

@@ -116,7 +116,11 @@ impl Admin {
     /// # Errors
     /// The text is no such id, or the broker that it names does not answer.
     #[doc(alias = "viewMessage")]
-    pub async fn message_at(&self, topic: &str, offset_message_id: &str) -> Result<Option<MessageView>, Error> {
+    pub async fn message_at(
+        &self,
+        topic: &str,
+        offset_message_id: &str,
+    ) -> Result<Option<MessageView>, Error> {
         let id: OffsetMessageId =
             offset_message_id.parse().map_err(|_| Error::MessageId { id: offset_message_id.to_owned() })?;
         let offset = i64::try_from(id.physical_offset)

@@ -23,7 +23,8 @@ impl Admin {
         let request = Command::request(RequestCode::GET_KV_CONFIG, &header);
         match self.ask_name_server("tell a value", request).await {
             Ok((answer, server)) => {
-                let reply = answer.header::<GetKvConfigReply>().map_err(|error| unreadable(&server, error))?;
+                let reply =
+                    answer.header::<GetKvConfigReply>().map_err(|error| unreadable(&server, error))?;
                 Ok(reply.value)
             }
             Err(Error::Refused { code: ResponseCode::QUERY_NOT_FOUND, .. }) => Ok(None),
@@ -70,7 +71,11 @@ impl Admin {
     }
 
     /// Makes a change on every name server: they do not tell each other.
-    pub(super) async fn change_name_servers(&self, action: &'static str, request: Command) -> Result<(), Error> {
+    pub(super) async fn change_name_servers(
+        &self,
+        action: &'static str,
+        request: Command,
+    ) -> Result<(), Error> {
         self.ask_name_servers(action, request).await.map(drop)
     }
 

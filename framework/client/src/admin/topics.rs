@@ -1,6 +1,6 @@
 //! Topics: made, changed, listed, looked into and deleted.
 
-use std::{future::IntoFuture, collections::BTreeMap};
+use std::{collections::BTreeMap, future::IntoFuture};
 
 use rocketmq_boot_protocol::{
     Command, RequestCode, ResponseCode,

@@ -5,22 +5,12 @@ use rocketmq_boot_protocol::{
     body::{
         SubscriptionData,
         dialect::{self, Dialect},
+        query::ClientCheck,
     },
 };
-use serde::Serialize;
 
 use super::shared::Shared;
 use crate::{Error, brokers::MASTER, routes::Missing};
-
-/// What a broker is asked to check.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[doc(alias = "CheckClientRequestBody")]
-struct Check<'a> {
-    client_id: &'a str,
-    group: &'a str,
-    subscription_data: &'a SubscriptionData,
-}
 
 impl Shared {
     /// Has all filters checked that not every broker takes.
@@ -43,13 +33,19 @@ impl Shared {
             route => route?,
         };
         let brokers = route.data.broker_datas.iter();
-        let Some((peer, _)) = brokers.filter_map(|broker| core.brokers.member(&broker.broker_name, MASTER)).next()
+        let Some((peer, _)) =
+            brokers.filter_map(|broker| core.brokers.member(&broker.broker_name, MASTER)).next()
         else {
             return Ok(());
         };
-        let check = Check { client_id: &core.id, group: &self.options.group, subscription_data: subscription };
-        let request =
-            Command::bare(RequestCode::CHECK_CLIENT_CONFIG).with_body(dialect::write(&check, Dialect::Standard));
+        let check = ClientCheck {
+            client_id: core.id.clone(),
+            group: self.options.group.clone(),
+            namespace: None,
+            subscription_data: Some(subscription.clone()),
+        };
+        let request = Command::bare(RequestCode::CHECK_CLIENT_CONFIG)
+            .with_body(dialect::write(&check, Dialect::Standard));
         core.ask(&peer, "take a filter", request).await.map(drop)
     }
 }

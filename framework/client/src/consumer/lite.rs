@@ -6,7 +6,9 @@ mod builder;
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use rocketmq_boot_protocol::{body::SubscriptionData, message::MessageQueue, message::MessageView, topic::validate_topic};
+use rocketmq_boot_protocol::{
+    body::SubscriptionData, message::MessageQueue, message::MessageView, topic::validate_topic,
+};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 pub use self::builder::LitePullConsumerBuilder;
@@ -75,7 +77,11 @@ pub enum Position {
 }
 
 impl LitePullConsumer {
-    async fn start(shared: Arc<Shared>, batch: usize, assigned: Option<Vec<MessageQueue>>) -> Result<Self, Error> {
+    async fn start(
+        shared: Arc<Shared>,
+        batch: usize,
+        assigned: Option<Vec<MessageQueue>>,
+    ) -> Result<Self, Error> {
         let polled = Polled { window: None, offsets: Vec::new(), committed_at: Instant::now() };
         // From here on an error drops the consumer, which takes it off the client's list again.
         let consumer = Self { shared, batch, polled: Mutex::new(polled) };
@@ -334,7 +340,8 @@ impl LitePullConsumer {
         let (topic, shared) = (topic.into(), Arc::clone(&self.shared));
         self.shared.spawn_intake(async move {
             let core = shared.core();
-            let mut known = core.refresh_route(&topic).await.ok().flatten().map(|route| route.readable.clone());
+            let mut known =
+                core.refresh_route(&topic).await.ok().flatten().map(|route| route.readable.clone());
             loop {
                 sleep(core.options.route_refresh).await;
                 let Ok(Some(route)) = core.refresh_route(&topic).await else { continue };

@@ -69,7 +69,9 @@ impl Line {
     fn take(&self, most: usize) -> Vec<Waiting> {
         let mut waiting = self.waiting.lock();
         waiting.retain(|message| !message.window.is_closed());
-        let Some(window) = waiting.front().map(|message| Arc::clone(&message.window)) else { return Vec::new() };
+        let Some(window) = waiting.front().map(|message| Arc::clone(&message.window)) else {
+            return Vec::new();
+        };
         let of_window = |message: &&Waiting| Arc::ptr_eq(&message.window, &window);
         let count = waiting.iter().take(most).take_while(of_window).count();
         waiting.drain(..count).collect()

@@ -63,10 +63,8 @@ impl Inbox {
         let at = parcels.iter().position(|parcel| parcel.assigned.gate.is_open())?;
         let parcel = parcels.get_mut(at)?;
         let count = most.min(parcel.messages.len());
-        let taken = Taken {
-            window: Arc::clone(&parcel.window),
-            messages: parcel.messages.drain(..count).collect(),
-        };
+        let taken =
+            Taken { window: Arc::clone(&parcel.window), messages: parcel.messages.drain(..count).collect() };
         if parcel.messages.is_empty() {
             parcels.remove(at);
         }

@@ -87,7 +87,9 @@ pub(super) async fn pull(core: &Core, ask: &Ask<'_>) -> Result<Option<Pulled>, E
             | flag(ask.hold.is_some(), sys_flag::SUSPEND)
             | flag(ask.lite, sys_flag::LITE_PULL),
         commit_offset: committed.unwrap_or(0),
-        suspend_timeout_millis: ask.hold.map_or(0, |hold| i64::try_from(hold.as_millis()).unwrap_or(i64::MAX)),
+        suspend_timeout_millis: ask
+            .hold
+            .map_or(0, |hold| i64::try_from(hold.as_millis()).unwrap_or(i64::MAX)),
         subscription: Some(ask.subscription.sub_string.clone()),
         sub_version: ask.subscription.sub_version,
         expression_type: Some(ask.subscription.expression_type.clone()),
@@ -174,7 +176,11 @@ pub(super) fn decode(reader: &Reader<'_>, body: &Bytes, from: i64) -> Result<Bat
         match MessageView::decode(&record, reader.max_body_bytes) {
             Ok(mut view) => {
                 dress(&mut view, &broker, reader.retry_topic);
-                batch.kept.push(Kept { offset: view.queue_offset, record: body.slice(begin..at), failures: 0 });
+                batch.kept.push(Kept {
+                    offset: view.queue_offset,
+                    record: body.slice(begin..at),
+                    failures: 0,
+                });
                 batch.messages.push(view);
             }
             Err(error) => {

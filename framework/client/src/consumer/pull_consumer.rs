@@ -13,9 +13,7 @@ use super::{
     offsets::{Answer, Offsets},
     pull::{self, Ask, Outcome, Reader},
 };
-use crate::{
-    Client, Error, admin::Young, brokers::MASTER, groups::Enrolled, heartbeat, routes::Missing,
-};
+use crate::{Client, Error, admin::Young, brokers::MASTER, groups::Enrolled, heartbeat, routes::Missing};
 
 /// How much longer than it is held a pull may take.
 const GRACE: Duration = Duration::from_secs(10);
@@ -215,7 +213,8 @@ impl Pulling<'_> {
             limit: self.wait.unwrap_or_default() + GRACE,
             lite: false,
         };
-        let pulled = pull::pull(core, &ask).await?.ok_or_else(|| Error::Busy { queue: self.queue.clone() })?;
+        let pulled =
+            pull::pull(core, &ask).await?.ok_or_else(|| Error::Busy { queue: self.queue.clone() })?;
         let mut result = PullResult {
             outcome: pulled.outcome.into(),
             next_offset: pulled.reply.next_begin_offset,
@@ -231,8 +230,11 @@ impl Pulling<'_> {
                 retry_topic: &retry_topic,
                 max_body_bytes: MAX_BODY_BYTES,
             };
-            let batch = pull::decode(&reader, &pulled.body, self.offset)
-                .map_err(|source| Error::Record { queue: self.queue.clone(), offset: self.offset, source: Arc::new(source) })?;
+            let batch = pull::decode(&reader, &pulled.body, self.offset).map_err(|source| Error::Record {
+                queue: self.queue.clone(),
+                offset: self.offset,
+                source: Arc::new(source),
+            })?;
             result.next_offset = result.next_offset.max(batch.next);
             result.messages = batch.messages;
         }

@@ -102,7 +102,9 @@ impl Puller {
             self.assigned.alive();
             match lock::acquire(&self.shared, &self.assigned.queue).await {
                 Ok(held) => self.assigned.lock_is(held),
-                Err(error) => tracing::debug!(queue = %self.assigned.queue, %error, "queue is not locked yet"),
+                Err(error) => {
+                    tracing::debug!(queue = %self.assigned.queue, %error, "queue is not locked yet")
+                }
             }
             if !self.assigned.is_locked() {
                 sleep(LOCK_PAUSE).await;

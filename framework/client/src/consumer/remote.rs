@@ -58,14 +58,23 @@ impl Shared {
         ConsumerRunning {
             mq_table: queues.values().map(|assigned| state(assigned)).collect(),
             properties: facts.map(|(name, value)| (name.to_owned(), value)).into(),
-            status_table: self.lanes.all().into_iter().map(|(topic, lane)| (topic, lane.rates(now).into())).collect(),
+            status_table: self
+                .lanes
+                .all()
+                .into_iter()
+                .map(|(topic, lane)| (topic, lane.rates(now).into()))
+                .collect(),
             subscription_set: self.enrolled.data.read().subscription_data_set.clone(),
             ..ConsumerRunning::default()
         }
     }
 
     /// Has the handler handle a message now, beside everything else; `None` for a consumer without a handler.
-    pub(crate) async fn consume_directly(&self, mut message: MessageView, broker: &str) -> Option<DirectResult> {
+    pub(crate) async fn consume_directly(
+        &self,
+        mut message: MessageView,
+        broker: &str,
+    ) -> Option<DirectResult> {
         let handling = self.handling()?;
         pull::dress(&mut message, &broker.into(), &self.retry_topic);
         let began = Instant::now();

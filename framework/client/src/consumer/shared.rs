@@ -11,10 +11,7 @@ use rocketmq_boot_protocol::{
     message::MessageQueue,
     topic::retry_topic,
 };
-use tokio::{
-    sync::mpsc,
-    time::sleep,
-};
+use tokio::{sync::mpsc, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -208,8 +205,10 @@ impl Shared {
     /// How far every assigned queue is consumed.
     pub(super) fn positions(&self) -> Vec<(MessageQueue, i64)> {
         let queues = self.queues.lock();
+        // Who has lost a lock must not speak for the queue's next owner.
+        let mine = |assigned: &&Arc<Assigned>| !self.options.locks() || assigned.is_locked();
         let offset = |assigned: &Arc<Assigned>| Some((assigned.queue.clone(), assigned.committed()?));
-        queues.values().filter_map(offset).collect()
+        queues.values().filter(mine).filter_map(offset).collect()
     }
 
     /// Commits how far every assigned queue is consumed.

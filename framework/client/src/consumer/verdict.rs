@@ -149,7 +149,12 @@ mod tests {
         assert_eq!(pause(Verdict::suspend(2 * usual)), Some(2 * usual));
         assert_eq!(pause(Verdict::retry_after(3 * usual)), Some(3 * usual));
         assert_eq!(pause(Verdict::retry_level(5)), Some(Duration::from_secs(60)));
-        assert!([Verdict::done(), Verdict::drop(), Verdict::dead_letter("x")].map(pause).iter().all(Option::is_none));
+        assert!(
+            [Verdict::done(), Verdict::drop(), Verdict::dead_letter("x")]
+                .map(pause)
+                .iter()
+                .all(Option::is_none)
+        );
     }
 
     #[test]

@@ -66,13 +66,17 @@ impl Broker {
             None if topic == "TBW102" && state.template => 8,
             None => return Ok(Command::failure(request, ResponseCode::TOPIC_NOT_EXIST, "no such topic")),
         };
-        let cluster = self.cluster.lock();
+        let (cluster, slaves) = (self.cluster.lock(), self.slaves.lock());
+        let slaves_of = |name: &str| {
+            let of_name = slaves.iter().filter(|(master, ..)| master == name);
+            of_name.map(|(_, id, address)| (*id, address.clone())).collect::<Vec<_>>()
+        };
         let route = TopicRoute {
             broker_datas: cluster
                 .iter()
                 .map(|(name, address)| BrokerData {
                     broker_name: name.clone(),
-                    broker_addrs: [(0, address.clone())].into_iter().collect(),
+                    broker_addrs: [(0, address.clone())].into_iter().chain(slaves_of(name)).collect(),
                     ..BrokerData::default()
                 })
                 .collect(),
@@ -314,7 +318,7 @@ impl Broker {
         let end = i64::try_from(queue.len()).unwrap();
         let reply = |code, next| {
             let reply = PullMessageReply {
-                suggest_which_broker_id: 0,
+                suggest_which_broker_id: state.suggest,
                 next_begin_offset: next,
                 min_offset: state.min_offset,
                 max_offset: end,

@@ -56,6 +56,8 @@ pub(crate) struct Broker {
     /// Rung at every request and every append.
     pub(crate) news: Notify,
     pub(crate) cluster: Mutex<Vec<(String, String)>>,
+    /// Slaves: the master's name, the slave's id and its address.
+    pub(crate) slaves: Mutex<Vec<(String, i64, String)>>,
 }
 
 #[derive(Default)]
@@ -72,6 +74,8 @@ pub(crate) struct State {
     pub(crate) requests: Vec<Command>,
     pub(crate) instead: HashMap<i32, Vec<Instead>>,
     pub(crate) always: HashMap<i32, Instead>,
+    /// The broker id that pulls are told to go to.
+    pub(crate) suggest: i64,
     /// The lowest offset of every queue.
     pub(crate) min_offset: i64,
 }
@@ -99,6 +103,7 @@ impl Cluster {
                 state: Mutex::default(),
                 news: Notify::new(),
                 cluster: Mutex::new(all.clone()),
+                slaves: Mutex::default(),
             });
             tokio::spawn(Arc::clone(&broker).listen(listener));
             broker

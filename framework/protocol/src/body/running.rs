@@ -156,12 +156,17 @@ mod tests {
     fn running_consumers_are_told_of_as_java_does() {
         let queue = QueueRef { broker_name: "b".into(), queue_id: 3, topic: "T".into() };
         let running = ConsumerRunning {
-            mq_table: [(queue, QueueState { commit_offset: 7, ..QueueState::default() })].into_iter().collect(),
+            mq_table: [(queue, QueueState { commit_offset: 7, ..QueueState::default() })]
+                .into_iter()
+                .collect(),
             status_table: [("T".to_owned(), TopicRates { consume_rt: 1.5, ..TopicRates::default() })].into(),
             ..ConsumerRunning::default()
         };
         let text = String::from_utf8(write(&running, Dialect::Fastjson)).unwrap();
-        assert!(text.contains(r#""mqTable":{{"brokerName":"b","queueId":3,"topic":"T"}:{"cachedMsgCount":0,"#), "{text}");
+        assert!(
+            text.contains(r#""mqTable":{{"brokerName":"b","queueId":3,"topic":"T"}:{"cachedMsgCount":0,"#),
+            "{text}"
+        );
         assert!(text.contains(r#""cachedMsgSizeInMiB":0"#) && text.contains(r#""droped":false"#), "{text}");
         assert!(text.contains(r#""consumeOKTPS":0.0,"consumeRT":1.5,"pullRT":0.0"#), "{text}");
         assert_eq!(lenient::read::<ConsumerRunning>("running", text.as_bytes()).unwrap(), running);

@@ -89,7 +89,8 @@ impl Allocate for MachineRoomNearby {
         if let (Some(queues), Some(members)) = (queues.remove(&here), members.get(&here)) {
             mine.extend(self.inner.allocate(&Division { members, queues: &queues, ..*division }));
         }
-        for queues in queues.iter().filter(|(room, _)| !members.contains_key(*room)).map(|(_, queues)| queues) {
+        for queues in queues.iter().filter(|(room, _)| !members.contains_key(*room)).map(|(_, queues)| queues)
+        {
             mine.extend(self.inner.allocate(&Division { queues, ..*division }));
         }
         mine
