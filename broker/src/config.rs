@@ -12,9 +12,11 @@ use std::{
 };
 
 mod keys;
+mod live;
 mod report;
 mod timers;
 
+pub(crate) use live::Live;
 pub use report::{Problem, Report};
 pub use timers::TimerSettings;
 
@@ -159,6 +161,14 @@ pub struct Settings {
     pub max_query: usize,
     /// `flushConsumerOffsetInterval` **(default: 5 s)**.
     pub offset_interval: Duration,
+    /// `enableTopicMessageTypeCheck`: whether a message must be of the type that its topic is for. Apache has this in its
+    /// proxy, where it is on; its broker takes every message, and so does this one **(default: false)**.
+    pub topic_message_type_check: bool,
+    /// `enableMixedMessageType`: whether a topic may be for messages of every type **(default: false)**.
+    pub mixed_message_type: bool,
+    /// `configUpdateEnable`: whether tools may change, over the wire, the keys that are safe to change **(default:
+    /// false)**.
+    pub config_update: bool,
     /// Shards that serve sockets; 0 = one less than the machine's cores, at least one **(default: 0)**.
     pub shards: usize,
 }
@@ -222,6 +232,9 @@ impl Default for Settings {
             default_query_max: 32,
             max_query: 64,
             offset_interval: Duration::from_secs(5),
+            topic_message_type_check: false,
+            mixed_message_type: false,
+            config_update: false,
             shards: 0,
         }
     }
