@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rocketmq_boot_client::{
-    Client, Filter, LitePullConsumer, Message, MessageQueue, MessageView, Order, Position, PullOutcome,
-    PushConsumer, StartFrom, Verdict,
+    Client, Error, Filter, LitePullConsumer, Message, MessageQueue, MessageView, Order, Position,
+    PullOutcome, PushConsumer, Scope, StartFrom, Verdict,
 };
+use rocketmq_boot_protocol::ResponseCode;
 use rocketmq_boot_tests::cluster::Cluster;
 use tokio::time::{sleep, timeout};
 
@@ -35,7 +36,14 @@ pub(crate) fn run_all(cluster: &Cluster) {
     let address = cluster.name_server();
     runtime.block_on(async {
         let client = client(address);
-        tokio::join!(orderly(&client), shared(address), lite(&client), pull(&client), direct(&client));
+        tokio::join!(
+            orderly(&client),
+            shared(address),
+            lite(&client),
+            pull(&client),
+            direct(&client),
+            administer(&client)
+        );
         client.close().await;
     });
 }
@@ -48,6 +56,16 @@ fn client(name_server: &str) -> Client {
 async fn until(what: &str, done: impl Fn() -> bool) {
     let wait = async {
         while !done() {
+            sleep(LOOK).await;
+        }
+    };
+    assert!(timeout(PATIENCE, wait).await.is_ok(), "{what}: not within {PATIENCE:?}");
+}
+
+/// Waits until servers say that something is so.
+async fn eventually(what: &str, done: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !done().await {
             sleep(LOOK).await;
         }
     };
@@ -251,4 +269,104 @@ async fn direct(client: &Client) {
     assert_eq!(queues, consumer.queues().into_iter().collect());
     assert_eq!(running.subscription_set.len(), 2);
     consumer.stop(STOP).await.expect("a consumer stops");
+}
+
+/// A topic and a group from their making to their end.
+async fn administer(client: &Client) {
+    let (topic, group, everywhere) = ("con-admin", "con-admin-group", Scope::All);
+    let admin = client.admin();
+    admin.create_topic(topic, 4).await.expect("a topic is made");
+    admin.create_group(group).max_retries(3).await.expect("a group is made");
+    eventually("route", async || admin.route(topic).await.is_ok()).await;
+    let sent = send(client, topic, 12).await;
+    let handled = Handled::default();
+    let into = Arc::clone(&handled);
+    let consumer = client
+        .push_consumer(group)
+        .subscribe(topic, "*")
+        .from(StartFrom::First)
+        .commit_every(Duration::from_millis(100))
+        .start(move |message: MessageView| {
+            into.lock().push(message);
+            async {}
+        })
+        .await
+        .expect("a consumer starts");
+    until(topic, || bodies(&handled) == sent).await;
+
+    configurations(client, topic, group).await;
+    let ends = admin.topic_stats(topic).await.expect("statistics");
+    assert_eq!(
+        ends.offset_table.0.values().map(|queue| queue.max_offset - queue.min_offset).sum::<i64>(),
+        12
+    );
+    assert!(admin.topics().await.expect("topics").contains(&topic.to_owned()));
+    let caught_up =
+        async || admin.consume_stats(group, Some(topic)).await.is_ok_and(|stats| stats.behind() == 0);
+    eventually("progress", caught_up).await;
+    let groups = admin.groups_of_topic(topic).await.expect("groups");
+    assert!(groups.contains(&group.to_owned()), "{groups:?}");
+    let members = admin.consumer_connections(group).await.expect("members");
+    assert_eq!(
+        (members.connection_set.len(), members.connection_set[0].client_id.as_str()),
+        (1, client.id())
+    );
+    assert!(members.subscription_table.contains_key(topic));
+    messages(client, topic, group, &handled).await;
+
+    // The members are told, or learn it from their next pulls.
+    let before = handled.lock().len();
+    let offsets = admin.reset_offsets(group, topic, Some(0)).await.expect("a reset");
+    assert!(offsets.values().all(|offset| *offset == 0), "{offsets:?}");
+    until("the second round", || handled.lock().len() >= before + 12).await;
+    consumer.stop(STOP).await.expect("a consumer stops");
+
+    admin.delete_group(&everywhere, group, true).await.expect("a group is deleted");
+    admin.delete_topic(&everywhere, topic).await.expect("a topic is deleted");
+    eventually("deletion", async || {
+        admin.topics().await.is_ok_and(|topics| !topics.contains(&topic.to_owned()))
+    })
+    .await;
+    admin.put_kv("con-space", "key", "value").await.expect("a value is kept");
+    assert_eq!(admin.kv("con-space", "key").await.expect("an answer").as_deref(), Some("value"));
+    assert_eq!(admin.kvs("con-space").await.expect("an answer").len(), 1);
+    admin.delete_kv("con-space", "key").await.expect("a value is deleted");
+    assert_eq!(admin.kv("con-space", "key").await.expect("an answer"), None);
+}
+
+/// What brokers say of a topic, a group and themselves. Those before 5.0 do not know the first two questions.
+async fn configurations(client: &Client, topic: &str, group: &str) {
+    let admin = client.admin();
+    for broker in admin.masters(&Scope::All).await.expect("masters") {
+        match admin.topic_config(&broker, topic).await {
+            Ok(config) => assert_eq!(config.expect("it has the topic").read_queue_nums, 4),
+            Err(Error::Refused { code, .. }) => assert_eq!(code, ResponseCode::REQUEST_CODE_NOT_SUPPORTED),
+            Err(error) => panic!("{error}"),
+        }
+        match admin.group_config(&broker, group).await {
+            Ok(config) => assert_eq!(config.expect("it has the group").retry_max_times, 3),
+            Err(Error::Refused { code, .. }) => assert_eq!(code, ResponseCode::REQUEST_CODE_NOT_SUPPORTED),
+            Err(error) => panic!("{error}"),
+        }
+        assert!(admin.topic_configs(&broker).await.expect("topics").contains_key(topic));
+        assert!(admin.group_configs(&broker).await.expect("groups").contains_key(group));
+        assert!(admin.broker_runtime(&broker).await.expect("facts").contains_key("brokerVersionDesc"));
+        assert!(admin.broker_config(&broker).await.expect("a configuration").contains("brokerName"));
+    }
+}
+
+/// Messages are found by key, by id and by place, and handed to a member.
+async fn messages(client: &Client, topic: &str, group: &str, handled: &Handled) {
+    let admin = client.admin();
+    let message =
+        handled.lock().iter().find(|message| body(message) == "con-admin-5").cloned().expect("it came");
+    let by_key = async || admin.messages_by_key(topic, "key-5").await.is_ok_and(|found| found.len() == 1);
+    eventually("a message by its key", by_key).await;
+    let by_id = admin.messages_by_id(topic, message.message_id.as_str()).await.expect("an answer");
+    assert_eq!(by_id.iter().map(body).collect::<Vec<_>>(), ["con-admin-5"]);
+    let there = admin.message_at(topic, &message.offset_message_id).await.expect("an answer");
+    assert_eq!(there.map(|message| message.message_id), Some(message.message_id.clone()));
+    let result = admin.consume_directly(group, client.id(), topic, &message.offset_message_id).await;
+    assert_eq!(result.expect("the consumer answers").consume_result, "CR_SUCCESS");
+    assert_eq!(handled.lock().iter().filter(|again| again.message_id == message.message_id).count(), 2);
 }

@@ -9,7 +9,7 @@ use rocketmq_boot_protocol::{
         dialect::{self, Dialect},
         lenient,
         offset::{ListedOffset, QueueOffsets},
-        running::ConsumerPositions,
+        relay::ConsumerPositions,
     },
     header::{
         group::ConsumerGroup,

@@ -14,7 +14,8 @@ use rocketmq_boot_protocol::{
         group::QueueRef,
         lenient,
         offset::QueueOffsets,
-        running::{ConsumerPositions, ConsumerRunning, DirectResult},
+        relay::ConsumerPositions,
+        running::{ConsumerRunning, DirectResult},
     },
     header::{
         progress::{ConsumerStatus, ResetOffset},

@@ -6,7 +6,8 @@ use rocketmq_boot_protocol::{
     Command, RequestCode,
     body::{
         connection::{ConsumerConnections, Producer, ProducerConnections, ProducerTable},
-        running::{ConsumerPositions, ConsumerRunning, DirectResult},
+        relay::ConsumerPositions,
+        running::{ConsumerRunning, DirectResult},
     },
     header::{
         group::{ConsumerGroup, ProducerGroup},

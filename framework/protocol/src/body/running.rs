@@ -1,4 +1,4 @@
-//! What consumers tell of themselves: the answers to 221, 223, 307 and 309.
+//! What consumers tell of themselves: the answers to 307 and 309.
 
 use std::collections::BTreeMap;
 
@@ -115,17 +115,6 @@ pub struct TopicRates {
     /// Messages that were pulled a second.
     #[serde(rename = "pullTPS")]
     pub pull_tps: f64,
-}
-
-/// How far consumers are: the answer to 221, by queue, and to 223, by client and queue.
-#[doc(alias = "GetConsumerStatusBody")]
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ConsumerPositions {
-    /// Offsets by queue, by client.
-    pub consumer_table: BTreeMap<String, QueueMap<i64>>,
-    /// Offsets by queue.
-    pub message_queue_table: QueueMap<i64>,
 }
 
 /// What came of a message that was handed to a consumer directly: the answer to 309.
