@@ -116,8 +116,7 @@ impl Groups {
     /// The consumer of a group.
     pub(crate) fn consumer(&self, group: &str) -> Option<Arc<Shared>> {
         let consumers = self.consumers.lock();
-        let member = consumers.get(group)?.member.lock().upgrade();
-        member
+        consumers.get(group)?.member.lock().upgrade()
     }
 
     /// Has a group's queues divided anew.
