@@ -16,7 +16,7 @@ fn recall(topic: &str, handle: &str) -> Command {
     let header = RecallMessage {
         producer_group: Some("producers".into()),
         topic: topic.into(),
-        recall_handle: handle.into(),
+        recall_handle: Some(handle.into()).filter(|handle: &String| !handle.is_empty()),
     };
     Command::request(RequestCode::RECALL_MESSAGE, &header)
 }
@@ -99,6 +99,7 @@ fn what_cannot_be_recalled_is_refused_as_apache_does() {
         ("missing", handle.as_str(), ResponseCode::TOPIC_NOT_EXIST, "recall failed, the topic[missing] not exist"),
         ("others", handle.as_str(), ResponseCode::ILLEGAL_OPERATION, "recall failed, topic not match"),
         ("orders", "bm90aGluZw==", ResponseCode::ILLEGAL_OPERATION, "recall handle is invalid"),
+        ("orders", "", ResponseCode::ILLEGAL_OPERATION, "recall handle is invalid"),
         ("orders", "\u{e9}", ResponseCode::ILLEGAL_OPERATION, "recall handle is invalid"),
         (
             "orders",

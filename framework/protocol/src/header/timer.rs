@@ -11,7 +11,7 @@ headers! {
         /// The topic that the message was sent to.
         topic: String = "topic",
         /// What the sender was told: [`SendMessageReply::recall_handle`](super::send::SendMessageReply::recall_handle).
-        recall_handle: String = "recallHandle",
+        recall_handle: Option<String> = "recallHandle",
     }
 
     /// The answer to a recall.
