@@ -101,7 +101,7 @@ impl Groups {
     /// Writes the file. A failure is logged and does not fail the request: the group works until a restart, and
     /// the next heartbeat after that makes it again.
     pub(crate) fn save(&self) {
-        let snapshot = {
+        let snapshot = || {
             let mut version = self.version.lock();
             version.next(self.clock.now_ms());
             let groups = self.by_name.read();
@@ -114,7 +114,7 @@ impl Groups {
                 ..SubscriptionGroups::default()
             }
         };
-        if let Err(error) = self.file.save(&write(&snapshot, Dialect::Fastjson)) {
+        if let Err(error) = self.file.save(|| write(&snapshot(), Dialect::Fastjson)) {
             tracing::error!(%error, "consumer groups could not be saved");
         }
     }

@@ -2,5 +2,6 @@
 //! Node is a failure; otherwise every test here is listed as ignored.
 
 mod apache;
+mod behaviours;
 mod foreign;
 mod quickstart;
