@@ -104,7 +104,7 @@ struct Next {
 }
 
 /// How the timers are doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct TimerStatus {
     /// How long the oldest tick that is not delivered yet has been over.
     pub(crate) behind_ms: i64,

@@ -4,4 +4,5 @@
 mod apache;
 mod behaviours;
 mod foreign;
+mod handover;
 mod quickstart;

@@ -8,3 +8,4 @@ mod interop;
 mod own_client;
 mod servers;
 mod startup;
+mod stopping;

@@ -7,6 +7,7 @@ pub mod account;
 pub mod cluster;
 pub mod foreign;
 pub mod load;
+pub mod malice;
 pub mod port;
 pub mod process;
 pub mod promises;

@@ -115,7 +115,7 @@ impl State {
             committed: Some(Committed { op }),
         };
         self.append_own(&target, queue_id, &own)?;
-        self.counters.sent(record.body.len());
+        self.counters.sent(1, u64::try_from(record.body.len()).unwrap_or(0));
         Ok(())
     }
 }

@@ -175,7 +175,7 @@ fn a_heartbeat_may_leave_out_subscriptions_that_are_known() {
     assert_eq!(beat(&mut wire, "c1", 0, Some("orders")), (true, true), "old clients always send them");
     drop(wire);
     let mut wire = broker.connect();
-    assert_eq!(beat(&mut wire, "c1", 77, Some("orders")).0, true);
+    assert!(beat(&mut wire, "c1", 77, Some("orders")).0);
     assert_eq!(beat(&mut wire, "c1", 77, None), (true, false));
     assert_eq!(pull_by_heartbeat(&mut wire), ResponseCode::SUCCESS);
     // Another member with other subscriptions: whoever left his out is asked for them.

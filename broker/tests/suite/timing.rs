@@ -267,7 +267,7 @@ fn timers_survive_stops_and_kills_and_come_once() {
     // Due while nobody ran: it comes as soon as somebody does. Which of the two of this second is first does not matter
     // to anybody, but both have come when the second after it is over.
     killed.clock.advance(Duration::from_secs(9));
-    let mut came = vec![wait_for(&mut wire, "orders", 1), wait_for(&mut wire, "orders", 2)];
+    let mut came = [wait_for(&mut wire, "orders", 1), wait_for(&mut wire, "orders", 2)];
     came.sort_by_key(|view| view.body.clone());
     assert_eq!(came.iter().map(|view| view.body.as_ref()).collect::<Vec<_>>(), [b"b", b"d"]);
     killed.clock.advance(DAY * 3);
