@@ -351,7 +351,10 @@ impl State {
         if !running.lock().counts.take_changed(self.clock.now_ms(), exists) {
             return Ok(());
         }
-        self.timers.file.save(|| running.lock().counts.write()).inspect_err(|_| running.lock().counts.set_changed())
+        self.timers
+            .file
+            .save(|| running.lock().counts.write())
+            .inspect_err(|_| running.lock().counts.set_changed())
     }
 
     /// Saves the last progress. To be called when the store is closed, and with it all that was delivered on disk.

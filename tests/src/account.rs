@@ -74,8 +74,11 @@ mod tests {
         let apache = lines("a | x: 1\na | x: 2\nb | y: 3");
         assert!(differences(&apache, &lines("b | y: 3\na | x: 1\na | x: 2"), &[]).is_empty());
         let found = differences(&apache, &lines("a | x: 2\na | x: 2\na | z: 4"), &[]);
-        let expected =
-            ["a | x\n  Apache: 1\n  ours:   2", "b | y\n  Apache: 3\n  ours:   ", "a | z\n  Apache: \n  ours:   4"];
+        let expected = [
+            "a | x\n  Apache: 1\n  ours:   2",
+            "b | y\n  Apache: 3\n  ours:   ",
+            "a | z\n  Apache: \n  ours:   4",
+        ];
         assert_eq!(found, expected);
     }
 

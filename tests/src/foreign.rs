@@ -42,6 +42,8 @@ pub enum Client {
     Go,
     /// ali-ons on Node.
     Node,
+    /// Apache's C++ client, by its Python binding.
+    Python,
 }
 
 impl Client {
@@ -73,6 +75,17 @@ impl Client {
                 "broadcast",
             ],
             Self::Node => &["send-sync", "send-async", "ordered", "tags", "push", "retry", "broadcast"],
+            Self::Python => &[
+                "send-sync",
+                "send-oneway",
+                "ordered",
+                "tags",
+                "push",
+                "retry",
+                "broadcast",
+                "delay",
+                "pull",
+            ],
         }
     }
 }
@@ -97,6 +110,7 @@ impl Program {
             Client::Java(version) => (format!("Java {version}"), java(version, scratch, home.path())),
             Client::Go => ("Go".to_owned(), go(scratch)),
             Client::Node => ("Node".to_owned(), node(scratch)),
+            Client::Python => ("Python".to_owned(), python(scratch)),
         };
         Self { name, words, home }
     }
@@ -129,7 +143,8 @@ impl Program {
         let (jars, classes) = (scratch.join("spring-lib"), scratch.join("spring"));
         let _lock = lock(scratch, "spring.lock");
         let pom = join(&[CLIENTS, "spring", "pom.xml"]);
-        let (installed, wanted) = (jars.join("pom.xml"), fs::read(&pom).expect("the pom is in the repository"));
+        let (installed, wanted) =
+            (jars.join("pom.xml"), fs::read(&pom).expect("the pom is in the repository"));
         if fs::read(&installed).ok().as_ref() != Some(&wanted) {
             let mut copy = Command::new("mvn");
             copy.args(["-q", "-B", "-f"]).arg(&pom).arg("dependency:copy-dependencies");
@@ -256,6 +271,22 @@ fn node(scratch: &Path) -> Vec<String> {
         fs::write(&installed, &wanted).expect("the scratch folder can be written");
     }
     vec!["node".to_owned(), folder.join("scenarios.js").display().to_string()]
+}
+
+fn python(scratch: &Path) -> Vec<String> {
+    let folder = scratch.join("python");
+    let _lock = lock(scratch, "python.lock");
+    let (installed, requirements) =
+        (folder.join("installed.txt"), join(&[CLIENTS, "python", "requirements.txt"]));
+    let wanted = fs::read(&requirements).expect("the requirements are in the repository");
+    let program = folder.join("bin").join("python");
+    if fs::read(&installed).ok().as_ref() != Some(&wanted) {
+        checked(Command::new("python3").args(["-m", "venv"]).arg(&folder));
+        checked(Command::new(&program).args(["-m", "pip", "install", "--quiet", "-r"]).arg(&requirements));
+        fs::write(&installed, &wanted).expect("the scratch folder can be written");
+    }
+    let scenarios = join(&[CLIENTS, "python", "scenarios.py"]);
+    vec![program.display().to_string(), scenarios.display().to_string()]
 }
 
 fn join(parts: &[&str]) -> PathBuf {
