@@ -4,4 +4,5 @@
 mod apache;
 mod foreign;
 mod handover;
+mod name_servers;
 mod quickstart;
