@@ -204,6 +204,7 @@ fn start_tasks(state: &Arc<State>) {
     drop(first);
     state.keep("delayed messages", State::deliver_delayed);
     state.keep("transactions", State::check_transactions);
+    state.keep("statistics", State::keep_statistics);
     state.keep("cleaning", State::clean);
     state.keep("timer messages", State::deliver_timers);
     state.keep("held pulls", |state| async move {

@@ -19,7 +19,7 @@ use std::{
 };
 
 use rocketmq_boot_protocol::{Command, topic};
-use rocketmq_boot_store::{Boundary, ReadError, Store};
+use rocketmq_boot_store::{ReadError, Store};
 
 use crate::{config::Settings, reject::Reject, schedule::until, state::State};
 
@@ -202,7 +202,7 @@ impl State {
         Ok(Command::success(request))
     }
 
-    /// The first position of the log that a group has not consumed, or that a delay level or a timer has not delivered.
+    /// The first position of the log that a group has not consumed or a level or a timer has not delivered.
     fn oldest_needed(&self) -> Result<Option<u64>, ReadError> {
         let mut oldest: Option<u64> = None;
         let mut need = |topic: &str, queue_id: i64, offset: i64| -> Result<(), ReadError> {
@@ -223,28 +223,10 @@ impl State {
         for (level, next) in self.schedule.all() {
             need(topic::SCHEDULE_TOPIC, level - 1, next)?;
         }
-        if let Some(offset) = self.first_waiting_timer()? {
-            need(topic::TIMER_TOPIC, 0, offset)?;
+        if let Some(next) = self.timers.read_to() {
+            need(topic::TIMER_TOPIC, 0, next)?;
         }
-        Ok(oldest)
-    }
-
-    /// The first offset of the timer topic that may hold a message which still waits: none waits longer there than until
-    /// it is written anew.
-    fn first_waiting_timer(&self) -> Result<Option<i64>, ReadError> {
-        let now_ms = self.clock.now_ms();
-        let Some(status) = self.timers.status(&self.store, now_ms) else { return Ok(None) };
-        let Some(queue) = self.store.find_queue(topic::TIMER_TOPIC, 0) else { return Ok(None) };
-        let unread = queue.max_offset() - status.unread;
-        if status.pending == 0 {
-            return Ok((status.unread > 0).then_some(unread));
-        }
-        let timers = &self.settings.timers;
-        let precision_ms = i64::try_from(timers.precision.as_millis()).unwrap_or(i64::MAX);
-        let window_ms =
-            timers.roll_window_ticks.saturating_mul(precision_ms).saturating_add(status.behind_ms);
-        let from_ms = now_ms.saturating_sub(window_ms);
-        Ok(Some(self.store.offset_by_time(&queue, from_ms, Boundary::Lower)?.min(unread)))
+        Ok(oldest.into_iter().chain(self.timers.oldest()).min())
     }
 }
 

@@ -14,6 +14,7 @@ use rocketmq_boot_remoting::{Batch, Connection, Service};
 use rocketmq_boot_store::Heat;
 
 use crate::{
+    admin,
     pull::{Pulled, is_pull},
     query::is_query,
     reject::Reject,
@@ -66,6 +67,10 @@ impl Service for Requests {
             code if is_pull(code) || is_send(code) => self.slow(connection, &request),
             RequestCode::END_TRANSACTION => {
                 broker.end_transaction(&request).unwrap_or_else(|reject| Some(reject.answer(&request)))
+            }
+            RequestCode::INVOKE_BROKER_TO_RESET_OFFSET if !broker.settings.server_side_reset => {
+                let answer = broker.reset_by_consumers(&request);
+                Some(answer.unwrap_or_else(|reject| reject.answer(&request)))
             }
             code if is_relayed(code) => {
                 let answer = relayed(&broker, connection, &request).await;
@@ -237,7 +242,7 @@ async fn relayed(
     }
 }
 
-/// The requests of the control runtime.
+/// The requests of the control runtime; those of tools have their lines in [`admin::answer`].
 pub(crate) fn answer(
     broker: &Arc<State>,
     connection: &Arc<Connection>,
@@ -265,8 +270,6 @@ pub(crate) fn answer(
         RequestCode::QUERY_CONSUME_QUEUE => broker.query_consume_queue(request),
         RequestCode::CLEAN_EXPIRED_CONSUMEQUEUE => broker.clean_queues(request),
         RequestCode::DELETE_EXPIRED_COMMITLOG => Ok(broker.delete_expired(request)),
-        RequestCode::UPDATE_AND_CREATE_TOPIC => broker.create_topic(request),
-        RequestCode::DELETE_TOPIC_IN_BROKER => broker.delete_topic(request),
-        code => Err(Reject::not_supported(code)),
+        _ => admin::answer(broker, request),
     }
 }

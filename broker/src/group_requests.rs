@@ -46,6 +46,7 @@ impl State {
         let beat = Beat {
             connection,
             client_id: &heartbeat.client_id,
+            language: request.language.name(),
             version: request.version,
             fingerprint: heartbeat.heartbeat_fingerprint,
             without_subscriptions: hashed && heartbeat.without_sub,

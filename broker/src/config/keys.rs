@@ -90,6 +90,7 @@ const KEYS: &[Key] = keys! {
         in_ms(s.transaction_check_interval);
     "transactionCheckMax": s, v => within(v, 1, 1_000_000).map(|v| s.transaction_check_max = v),
         s.transaction_check_max.to_string();
+    "useServerSideResetOffset": s, v => flag(v).map(|v| s.server_side_reset = v), s.server_side_reset.to_string();
     "storeReplyMessageEnable": s, v => flag(v).map(|v| s.store_replies = v), s.store_replies.to_string();
     "longPollingEnable": s, v => flag(v).map(|v| s.long_polling = v), s.long_polling.to_string();
     "shortPollingTimeMills": s, v => millis(v).map(|v| s.short_polling = v), in_ms(s.short_polling);
@@ -106,10 +107,40 @@ const KEYS: &[Key] = keys! {
         s.default_query_max.to_string();
     "maxMsgsNumBatch": s, v => within(v, 1, 1024).map(|v| s.max_query = v), s.max_query.to_string();
     "flushConsumerOffsetInterval": s, v => millis(v).map(|v| s.offset_interval = v), in_ms(s.offset_interval);
+    "enableTopicMessageTypeCheck": s, v => flag(v).map(|v| s.topic_message_type_check = v),
+        s.topic_message_type_check.to_string();
+    "enableMixedMessageType": s, v => flag(v).map(|v| s.mixed_message_type = v), s.mixed_message_type.to_string();
+    "configUpdateEnable": s, v => flag(v).map(|v| s.config_update = v), s.config_update.to_string();
     "maxConnections": s, v => within(v, 1, 1_000_000).map(|v| s.max_connections = v), s.max_connections.to_string();
     "maxConnectionsPerAddress": s, v => within(v, 1, 1_000_000).map(|v| s.max_connections_of_address = v),
         s.max_connections_of_address.to_string();
 };
+
+/// Keys that can be changed while the broker runs: those that are read each time they matter.
+const CHANGEABLE: &[&str] = &[
+    "autoCreateSubscriptionGroup",
+    "autoCreateTopicEnable",
+    "brokerPermission",
+    "enableMixedMessageType",
+    "enableTopicMessageTypeCheck",
+    "flushConsumerOffsetInterval",
+    "longPollingEnable",
+    "maxTransferBytesOnMessageInMemory",
+    "maxTransferCountOnMessageInMemory",
+    "registerNameServerPeriod",
+    "shortPollingTimeMills",
+];
+
+/// Changes one key of a broker that runs.
+pub(super) fn change(settings: &mut Settings, name: &str, value: &str) -> Result<(), String> {
+    let Some(key) = KEYS.iter().find(|key| key.name == name) else {
+        return Err("this broker has no such key".to_owned());
+    };
+    if !CHANGEABLE.contains(&key.name) {
+        return Err("cannot be changed while the broker runs".to_owned());
+    }
+    (key.read)(settings, value)
+}
 
 /// Keys that RocketMQ knows and this broker takes without doing anything about them.
 const WITHOUT_EFFECT: &[&str] = &[

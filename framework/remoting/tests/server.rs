@@ -507,7 +507,7 @@ fn a_frame_may_take_its_time_but_no_longer() {
         late.write(&second[9..]);
         assert_eq!(late.read().unwrap().body.as_ref(), b"a long one");
         silent.call(HOT_ECHO, "nothing at all is idle, not slow");
-        silent.write(&vec![0; 3]);
+        silent.write(&[0; 3]);
         let mut large = late.request(HOT_ECHO, "").with_body(vec![b'x'; 1 << 20]).to_bytes().to_vec();
         large.truncate(1 << 19);
         late.write(&large);
