@@ -369,15 +369,14 @@ impl State {
     /// Writes how many timers wait for each topic, when that changed.
     pub(crate) fn save_timer_counts(&self) -> Result<(), files::SaveError> {
         let Some(running) = &self.timers.running else { return Ok(()) };
-        let bytes = {
-            let mut running = running.lock();
-            let exists = |topic: &str| self.topics.find(topic).is_some();
-            if !running.counts.take_changed(self.clock.now_ms(), exists) {
-                return Ok(());
-            }
-            running.counts.write()
-        };
-        self.timers.file.save(&bytes).inspect_err(|_| running.lock().counts.set_changed())
+        let exists = |topic: &str| self.topics.find(topic).is_some();
+        if !running.lock().counts.take_changed(self.clock.now_ms(), exists) {
+            return Ok(());
+        }
+        self.timers
+            .file
+            .save(|| running.lock().counts.write())
+            .inspect_err(|_| running.lock().counts.set_changed())
     }
 
     /// Saves the last progress. To be called when the store is closed, and with it all that was delivered on disk.

@@ -96,6 +96,7 @@ mod tests {
             queue_id: 3,
             queue_offset: 40,
             transaction_id: None,
+            recall_handle: None,
         };
         Command::success(&Command::bare(RequestCode::SEND_MESSAGE_V2)).with_header(&header)
     }
