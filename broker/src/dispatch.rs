@@ -84,6 +84,7 @@ impl Service for Requests {
 
     fn closed(&self, connection: &Arc<Connection>) {
         self.0.clients.connection_closed(connection.id());
+        self.0.held.leave(connection.id());
     }
 }
 
@@ -110,6 +111,9 @@ impl Requests {
                         self.flush(connection, &mut accepted, batch.out());
                         self.pull(connection, &view, records, batch.out());
                         batch.spill();
+                        if batch.is_lost() {
+                            break;
+                        }
                     }
                     None => batch.defer(*frame),
                 },
