@@ -13,7 +13,7 @@ use rocketmq_boot_protocol::{
     topic,
 };
 use rocketmq_boot_remoting::{BindError, Server, ServerOptions};
-use rocketmq_boot_store::{Flush, Options, Store, TagsCode, disk::RealDisk};
+use rocketmq_boot_store::{Flush, IndexSize, Options, Store, TagsCode, disk::RealDisk};
 
 use crate::{
     config::{FlushDisk, Settings},
@@ -103,6 +103,7 @@ impl Broker {
         server.stop(end.saturating_duration_since(Instant::now()));
         state.save();
         close(&state.store);
+        state.close_timers();
         tracing::info!(broker = state.settings.broker_name, "stopped");
     }
 }
@@ -124,6 +125,9 @@ fn open_store(settings: &Settings, clock: &Clock) -> Result<Store, StartError> {
             FlushDisk::Async => Flush::Async { interval: settings.flush_interval },
             FlushDisk::Sync => Flush::Sync { timeout: settings.sync_flush_timeout },
         },
+        index: settings
+            .message_index
+            .then_some(IndexSize { slots: settings.index_slots, entries: settings.index_entries }),
         tags_code: TagsCode::new(tags_code(settings.delay_levels.clone())),
         max_record_bytes: settings.max_message_bytes + MAX_BESIDE_BODY_BYTES,
         ..defaults
@@ -186,7 +190,9 @@ fn start_tasks(state: &Arc<State>) {
     }
     drop(first);
     state.keep("delayed messages", State::deliver_delayed);
+    state.keep("transactions", State::check_transactions);
     state.keep("cleaning", State::clean);
+    state.keep("timer messages", State::deliver_timers);
     state.keep("held pulls", |state| async move {
         loop {
             tokio::select! {

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,6 +25,8 @@ const EXPIRY: Duration = Duration::from_secs(120);
 pub(crate) struct Member {
     pub(crate) connection: Arc<Connection>,
     pub(crate) client_id: String,
+    /// The ordinal of the client's version.
+    pub(crate) version: i32,
     seen: Duration,
 }
 
@@ -32,12 +37,16 @@ struct Consumers {
     subscriptions: BTreeMap<String, Arc<SubscriptionData>>,
     members: HashMap<u64, Member>,
     notify: bool,
+    /// Of the last heartbeat that brought subscriptions.
+    fingerprint: Option<i32>,
 }
 
 #[derive(Debug, Default)]
 struct Tables {
     consumers: HashMap<String, Consumers>,
     producers: HashMap<String, HashMap<u64, Member>>,
+    /// Producers by client id: who waits for a reply is known by it.
+    requesters: HashMap<String, Arc<Connection>>,
 }
 
 /// The registry of clients.
@@ -45,6 +54,8 @@ struct Tables {
 pub(crate) struct Clients {
     clock: Clock,
     tables: RwLock<Tables>,
+    /// Whose turn it is to be asked about a transaction.
+    turn: AtomicUsize,
 }
 
 /// The client behind a heartbeat.
@@ -52,45 +63,59 @@ pub(crate) struct Clients {
 pub(crate) struct Beat<'a> {
     pub(crate) connection: &'a Arc<Connection>,
     pub(crate) client_id: &'a str,
+    pub(crate) version: i32,
+    /// The hash of its subscriptions; 0 when it does not know heartbeats without them.
+    pub(crate) fingerprint: i32,
+    pub(crate) without_subscriptions: bool,
 }
 
 impl Clients {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, tables: RwLock::default() }
+        Self { clock, tables: RwLock::default(), turn: AtomicUsize::new(0) }
     }
 
     fn member(&self, beat: &Beat<'_>) -> Member {
         Member {
             connection: Arc::clone(beat.connection),
             client_id: beat.client_id.to_owned(),
+            version: beat.version,
             seen: self.clock.monotonic(),
         }
     }
 
     /// Takes in a consumer's heartbeat. The other members are told when membership or subscriptions changed.
-    pub(crate) fn consumer_beat(&self, beat: &Beat<'_>, data: &ConsumerData, notify: bool) {
-        let told = {
+    ///
+    /// Answers whether its subscriptions are not those that the group is known by: then a client that left them out
+    /// has to send them.
+    pub(crate) fn consumer_beat(&self, beat: &Beat<'_>, data: &ConsumerData, notify: bool) -> bool {
+        let (told, differs) = {
             let mut tables = self.tables.write();
             let group = tables.consumers.entry(data.group_name.clone()).or_default();
             group.consume_type = data.consume_type;
             group.model = data.message_model;
             group.notify = notify;
             let joined = group.members.insert(beat.connection.id(), self.member(beat)).is_none();
-            let changed = group.subscribe(&data.subscription_data_set);
-            if joined || changed { group.to_notify() } else { Vec::new() }
+            // A group that is new here, or was made by heartbeats without subscriptions, is known by none.
+            let differs =
+                group.fingerprint.map_or(beat.without_subscriptions, |known| known != beat.fingerprint);
+            let changed = !beat.without_subscriptions && group.subscribe(&data.subscription_data_set);
+            if !beat.without_subscriptions {
+                group.fingerprint = Some(beat.fingerprint);
+            }
+            (if joined || changed { group.to_notify() } else { Vec::new() }, differs)
         };
         tell(&data.group_name, &told);
+        differs
     }
 
     /// Takes in a producer's heartbeat.
     pub(crate) fn producer_beat(&self, beat: &Beat<'_>, group: &str) {
         let member = self.member(beat);
-        self.tables
-            .write()
-            .producers
-            .entry(group.to_owned())
-            .or_default()
-            .insert(beat.connection.id(), member);
+        let mut tables = self.tables.write();
+        if tables.requesters.get(beat.client_id).is_none_or(|known| known.id() != beat.connection.id()) {
+            tables.requesters.insert(beat.client_id.to_owned(), Arc::clone(beat.connection));
+        }
+        tables.producers.entry(group.to_owned()).or_default().insert(beat.connection.id(), member);
     }
 
     /// A client leaves a consumer group.
@@ -102,12 +127,12 @@ impl Clients {
     /// A client leaves a producer group.
     pub(crate) fn producer_leaves(&self, connection: u64, group: &str) {
         let mut tables = self.tables.write();
-        if let Some(members) = tables.producers.get_mut(group) {
-            members.remove(&connection);
-            if members.is_empty() {
-                tables.producers.remove(group);
-            }
+        let Some(members) = tables.producers.get_mut(group) else { return };
+        members.remove(&connection);
+        if members.is_empty() {
+            tables.producers.remove(group);
         }
+        tables.forget_requesters();
     }
 
     /// A connection closed: its client leaves all groups at once.
@@ -128,6 +153,7 @@ impl Clients {
                 members.retain(|id, member| !gone(*id, member));
                 !members.is_empty()
             });
+            tables.forget_requesters();
             let concerned = |group: &Consumers| group.members.iter().any(|(id, member)| gone(*id, member));
             let groups: Vec<String> = tables
                 .consumers
@@ -140,6 +166,34 @@ impl Clients {
         for (members, group) in told {
             tell(&group, &members);
         }
+    }
+
+    /// The connection of a producer.
+    pub(crate) fn producer(&self, client_id: &str) -> Option<Arc<Connection>> {
+        self.tables.read().requesters.get(client_id).cloned()
+    }
+
+    /// A member of a consumer group.
+    pub(crate) fn consumer(&self, group: &str, client_id: &str) -> Option<Member> {
+        let tables = self.tables.read();
+        tables.consumers.get(group)?.members.values().find(|member| member.client_id == client_id).cloned()
+    }
+
+    /// The members of a consumer group.
+    pub(crate) fn consumers_of(&self, group: &str) -> Vec<Member> {
+        let tables = self.tables.read();
+        tables.consumers.get(group).map_or_else(Vec::new, |group| group.members.values().cloned().collect())
+    }
+
+    /// Who can be asked about a producer group's transactions, each time beginning with the next.
+    pub(crate) fn members_to_ask(&self, group: &str) -> Vec<Arc<Connection>> {
+        let tables = self.tables.read();
+        let Some(members) = tables.producers.get(group) else { return Vec::new() };
+        let mut connections: Vec<_> = members.values().map(|member| &member.connection).collect();
+        connections.sort_unstable_by_key(|connection| connection.id());
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % connections.len().max(1);
+        connections.rotate_left(turn);
+        connections.into_iter().cloned().collect()
     }
 
     /// The ids of a group's members; `None` for a group that nobody is in.
@@ -169,6 +223,13 @@ impl Clients {
 }
 
 impl Tables {
+    /// Drops clients that are in no producer group any more.
+    fn forget_requesters(&mut self) {
+        let producers = &self.producers;
+        self.requesters
+            .retain(|_, connection| producers.values().any(|members| members.contains_key(&connection.id())));
+    }
+
     /// Drops members of a consumer group; answers those who have to be told.
     fn leave(&mut self, group: &str, gone: impl Fn(u64, &Member) -> bool) -> Vec<Arc<Connection>> {
         let Some(consumers) = self.consumers.get_mut(group) else { return Vec::new() };

@@ -13,8 +13,10 @@ use std::{
 
 mod keys;
 mod report;
+mod timers;
 
 pub use report::{Problem, Report};
+pub use timers::TimerSettings;
 
 /// The role that a broker was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -120,6 +122,18 @@ pub struct Settings {
     pub delete_batch: usize,
     /// `messageDelayLevel` **(default: `1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h`)**.
     pub delay_levels: Vec<Duration>,
+    /// Messages that come at an instant.
+    pub timers: TimerSettings,
+    /// `rejectTransactionMessage`: half messages are refused **(default: false)**.
+    pub reject_transactions: bool,
+    /// `transactionTimeOut`: how long a producer has before it is asked how its transaction ended **(default: 6 s)**.
+    pub transaction_timeout: Duration,
+    /// `transactionCheckInterval`: time between two rounds of asking **(default: 30 s)**.
+    pub transaction_check_interval: Duration,
+    /// `transactionCheckMax`: how often a producer is asked before its message is parked **(default: 15)**.
+    pub transaction_check_max: u32,
+    /// `storeReplyMessageEnable`: replies are stored too, not just pushed to who asked **(default: true)**.
+    pub store_replies: bool,
     /// `longPollingEnable` **(default: true)**.
     pub long_polling: bool,
     /// `shortPollingTimeMills`: how long pulls are held without long polling **(default: 1 s)**.
@@ -128,6 +142,21 @@ pub struct Settings {
     pub max_transfer_count: usize,
     /// `maxTransferBytesOnMessageInMemory` **(default: 256 KiB)**.
     pub max_transfer_bytes: usize,
+    /// `enablePropertyFilter`: whether consumers may filter by SQL92 **(default: false)**.
+    pub property_filter: bool,
+    /// `filterSupportRetry`: whether a filter by SQL92 on a retry topic is that of the topic that a message came from
+    /// **(default: false)**.
+    pub filter_retry: bool,
+    /// `messageIndexEnable`: whether messages can be found by key **(default: true)**.
+    pub message_index: bool,
+    /// `maxHashSlotNum` of an index file **(default: 5 000 000)**.
+    pub index_slots: u32,
+    /// `maxIndexNum` of an index file **(default: 20 000 000)**.
+    pub index_entries: u32,
+    /// `defaultQueryMaxNum`: messages that a query by unique key gives at most **(default: 32)**.
+    pub default_query_max: usize,
+    /// `maxMsgsNumBatch`: messages that any query gives at most **(default: 64)**.
+    pub max_query: usize,
     /// `flushConsumerOffsetInterval` **(default: 5 s)**.
     pub offset_interval: Duration,
     /// Shards that serve sockets; 0 = one less than the machine's cores, at least one **(default: 0)**.
@@ -175,10 +204,23 @@ impl Default for Settings {
             delete_pause: Duration::from_millis(100),
             delete_batch: 10,
             delay_levels: keys::delay_levels(DELAY_LEVELS).unwrap_or_default(),
+            timers: TimerSettings::default(),
+            reject_transactions: false,
+            transaction_timeout: Duration::from_secs(6),
+            transaction_check_interval: Duration::from_secs(30),
+            transaction_check_max: 15,
+            store_replies: true,
             long_polling: true,
             short_polling: Duration::from_secs(1),
             max_transfer_count: 1_024,
             max_transfer_bytes: 256 << 10,
+            property_filter: false,
+            filter_retry: false,
+            message_index: true,
+            index_slots: 5_000_000,
+            index_entries: 20_000_000,
+            default_query_max: 32,
+            max_query: 64,
             offset_interval: Duration::from_secs(5),
             shards: 0,
         }

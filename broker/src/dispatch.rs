@@ -15,6 +15,7 @@ use rocketmq_boot_store::Heat;
 
 use crate::{
     pull::{Pulled, is_pull},
+    query::is_query,
     reject::Reject,
     send::{Accepted, Recent},
     state::State,
@@ -63,6 +64,14 @@ impl Service for Requests {
         let broker = Arc::clone(&self.0);
         let answer = match RequestCode(request.code) {
             code if is_pull(code) || is_send(code) => self.slow(connection, &request),
+            RequestCode::END_TRANSACTION => {
+                broker.end_transaction(&request).unwrap_or_else(|reject| Some(reject.answer(&request)))
+            }
+            code if is_relayed(code) => {
+                let answer = relayed(&broker, connection, &request).await;
+                Some(answer.unwrap_or_else(|reject| reject.answer(&request)))
+            }
+            code if is_query(code) => broker.query(connection, request).await,
             _ => Some(answer(&broker, connection, &request).unwrap_or_else(|reject| reject.answer(&request))),
         };
         answer.filter(|_| !one_way)
@@ -199,21 +208,57 @@ fn is_send(code: RequestCode) -> bool {
     matches!(code, RequestCode::SEND_MESSAGE | RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE)
 }
 
+fn is_relayed(code: RequestCode) -> bool {
+    matches!(
+        code,
+        RequestCode::SEND_REPLY_MESSAGE
+            | RequestCode::SEND_REPLY_MESSAGE_V2
+            | RequestCode::GET_CONSUMER_RUNNING_INFO
+            | RequestCode::CONSUME_MESSAGE_DIRECTLY
+            | RequestCode::INVOKE_BROKER_TO_GET_CONSUMER_STATUS
+    )
+}
+
+/// The requests that another client has to answer first.
+async fn relayed(
+    broker: &Arc<State>,
+    connection: &Arc<Connection>,
+    request: &Command,
+) -> Result<Command, Reject> {
+    match request.request_code() {
+        RequestCode::GET_CONSUMER_RUNNING_INFO => broker.consumer_running(request).await,
+        RequestCode::CONSUME_MESSAGE_DIRECTLY => broker.consume_directly(request).await,
+        RequestCode::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => broker.consumer_status(request).await,
+        _ => broker.send_reply(connection, request).await,
+    }
+}
+
 /// The requests of the control runtime.
-fn answer(broker: &Arc<State>, connection: &Arc<Connection>, request: &Command) -> Result<Command, Reject> {
+pub(crate) fn answer(
+    broker: &Arc<State>,
+    connection: &Arc<Connection>,
+    request: &Command,
+) -> Result<Command, Reject> {
     match request.request_code() {
         RequestCode::HEART_BEAT => broker.heart_beat(connection, request),
         RequestCode::UNREGISTER_CLIENT => broker.unregister(connection, request),
         RequestCode::GET_CONSUMER_LIST_BY_GROUP => broker.consumer_ids(request),
         RequestCode::LOCK_BATCH_MQ => broker.lock_queues(request),
         RequestCode::UNLOCK_BATCH_MQ => broker.unlock_queues(request),
+        RequestCode::CHECK_CLIENT_CONFIG => broker.check_client(request),
         RequestCode::CONSUMER_SEND_MSG_BACK => broker.send_back(request),
+        RequestCode::RECALL_MESSAGE => broker.recall(connection, request),
+        RequestCode::GET_TIMER_CHECK_POINT => broker.timer_progress(request),
+        RequestCode::GET_TIMER_METRICS => broker.timer_counts(request),
         RequestCode::QUERY_CONSUMER_OFFSET => broker.query_offset(request),
         RequestCode::UPDATE_CONSUMER_OFFSET => broker.update_offset(request),
         RequestCode::GET_MAX_OFFSET => broker.max_offset(request),
         RequestCode::GET_MIN_OFFSET => broker.min_offset(request),
         RequestCode::GET_EARLIEST_MSG_STORETIME => broker.earliest_time(request),
         RequestCode::SEARCH_OFFSET_BY_TIMESTAMP => broker.search_offset(request),
+        RequestCode::QUERY_MESSAGE => broker.query_message(request),
+        RequestCode::VIEW_MESSAGE_BY_ID => broker.view_message(request),
+        RequestCode::QUERY_CONSUME_QUEUE => broker.query_consume_queue(request),
         RequestCode::CLEAN_EXPIRED_CONSUMEQUEUE => broker.clean_queues(request),
         RequestCode::DELETE_EXPIRED_COMMITLOG => Ok(broker.delete_expired(request)),
         RequestCode::UPDATE_AND_CREATE_TOPIC => broker.create_topic(request),

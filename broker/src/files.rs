@@ -17,6 +17,9 @@ pub(crate) const CONSUMER_OFFSET: &str = "consumerOffset.json";
 /// How far each delay level has been delivered.
 pub(crate) const DELAY_OFFSET: &str = "delayOffset.json";
 
+/// How many timers wait for each topic.
+pub(crate) const TIMER_METRICS: &str = "timermetrics";
+
 pub(crate) use metadata::MetadataError as SaveError;
 
 /// One file under `config/`.

@@ -1,21 +1,65 @@
-//! Which messages a pull wants. Tags only: SQL92 comes with the property filters.
+//! Which messages a pull wants: by tags, or by an SQL92 expression over their properties.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `lexer`, `parser` | from text to an expression, with RocketMQ's grammar and limits of ours |
+//! | `expression` | what an expression says of a message, with RocketMQ's three values |
+//! | `java` | numbers as Java reads them |
+//! | `compiled` | expressions that were compiled before |
+
+use std::sync::Arc;
 
 use rocketmq_boot_protocol::message::hash::java_hash;
 
-/// A filter over the tags codes of a consume queue.
-///
-/// Codes are hashes, so a message of another tag may pass; consumers compare the tag itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+mod compiled;
+mod expression;
+mod java;
+mod lexer;
+mod parser;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use compiled::Expressions;
+pub(crate) use expression::Expression;
+
+/// An expression that cannot be compiled: where, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why} at position {position}")]
+pub(crate) struct CompileError {
+    position: usize,
+    why: String,
+}
+
+impl CompileError {
+    /// An error at byte `at` of `text`.
+    fn new(text: &str, at: usize, why: impl Into<String>) -> Self {
+        let position = 1 + text.char_indices().take_while(|(start, _)| *start < at).count();
+        Self { position, why: why.into() }
+    }
+
+    /// Where it is wrong, in characters from 1.
+    fn position(&self) -> usize {
+        self.position
+    }
+}
+
+/// A filter over messages.
+#[derive(Debug)]
 pub(crate) enum Filter {
     /// Everything.
     All,
-    /// Messages with one of these codes.
+    /// Messages whose tags code is one of these. Codes are hashes, so a message of another tag may pass; consumers
+    /// compare the tag itself.
     Codes(Box<[i64]>),
+    /// Messages of whose properties this is true.
+    Sql(Arc<Expression>),
+    /// Messages on their way back to this group, each by the group's expression for the topic it came from.
+    SqlOfOrigin(Box<str>),
 }
 
 impl Filter {
-    /// The filter of an expression such as `*`, an empty text, or `a || b`.
-    pub(crate) fn of_expression(expression: &str) -> Self {
+    /// The filter of tags such as `*`, an empty text, or `a || b`.
+    pub(crate) fn of_tags(expression: &str) -> Self {
         let expression = expression.trim();
         if expression.is_empty() || expression == "*" {
             return Self::All;
@@ -24,27 +68,16 @@ impl Filter {
         Self::Codes(tags.map(|tag| i64::from(java_hash(tag))).collect())
     }
 
-    /// Whether a message with this code passes. Like Apache's, the comparison is on 32 bits.
+    /// Whether a message with this code may pass. Like Apache's, the comparison is on 32 bits.
     pub(crate) fn passes(&self, tags_code: i64) -> bool {
         match self {
-            Self::All => true,
             Self::Codes(codes) => codes.contains(&tags_code),
+            Self::All | Self::Sql(_) | Self::SqlOfOrigin(_) => true,
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn expressions_are_split_and_trimmed() {
-        let filter = Filter::of_expression(" placed||billed || ");
-        assert!(
-            filter.passes(i64::from(java_hash("placed"))) && filter.passes(i64::from(java_hash("billed")))
-        );
-        assert!(!filter.passes(0) && !filter.passes(i64::from(java_hash("other"))));
-        assert_eq!(Filter::of_expression("*"), Filter::All);
-        assert_eq!(Filter::of_expression(""), Filter::All);
+    /// Whether a code alone does not decide.
+    pub(crate) fn looks_at_records(&self) -> bool {
+        matches!(self, Self::Sql(_) | Self::SqlOfOrigin(_))
     }
 }

@@ -25,13 +25,23 @@ impl State {
         request: &Command,
     ) -> Result<Command, Reject> {
         let heartbeat: Heartbeat = lenient::read("heartbeat", &request.body)?;
-        let beat = Beat { connection, client_id: &heartbeat.client_id };
+        // Clients that know heartbeats without subscriptions send the hash of what they left out.
+        let hashed = heartbeat.heartbeat_fingerprint != 0;
+        let beat = Beat {
+            connection,
+            client_id: &heartbeat.client_id,
+            version: request.version,
+            fingerprint: heartbeat.heartbeat_fingerprint,
+            without_subscriptions: hashed && heartbeat.without_sub,
+        };
+        let mut differs = !hashed;
         for data in &heartbeat.consumer_data_set {
             match self.groups.find_or_create(&data.group_name) {
                 Ok(group) => {
                     let retry = topic::retry_topic(&data.group_name);
                     self.topics.find_or_create_derived(&retry, group.retry_queue_nums)?;
-                    self.clients.consumer_beat(&beat, data, group.notify_consumer_ids_changed_enable);
+                    differs |=
+                        self.clients.consumer_beat(&beat, data, group.notify_consumer_ids_changed_enable);
                 }
                 Err(reject) => {
                     tracing::warn!(group = data.group_name.escape_debug().to_string(), why = %reject.remark, "passed over");
@@ -43,11 +53,8 @@ impl State {
         for group in names.filter(|group| group.len() <= topic::MAX_DERIVED_TOPIC_CHARS) {
             self.clients.producer_beat(&beat, group);
         }
-        // Heartbeats without subscriptions are not understood yet, so clients are told to send whole ones.
-        Ok(Command::success(request).with_header(&HeartBeatReply {
-            is_support_heart_beat_v2: false,
-            is_sub_change: heartbeat.without_sub,
-        }))
+        Ok(Command::success(request)
+            .with_header(&HeartBeatReply { is_support_heart_beat_v2: true, is_sub_change: differs }))
     }
 
     /// A client leaves (35).

@@ -7,7 +7,12 @@
 //! |---|---|
 //! | `dispatch` | every request code, and the function that answers it |
 //! | `send`, `pull`, `hold` | the hot path: sending, pulling, waiting for messages |
+//! | `filter`, `sql` | which messages a pull wants |
+//! | `query` | looking for messages by key, by place, by queue |
 //! | `retry`, `schedule` | failed messages, delay levels, dead letters |
+//! | `timers`, `recall` | messages that come at an instant, and those that are taken back |
+//! | `transaction` | half messages, how they end, and asking producers how they did |
+//! | `reply`, `relay` | replies to requests, questions that only a client can answer |
 //! | `topics`, `groups`, `offsets`, `clients`, `locks` | what the broker knows |
 //! | `cleaning` | how long messages are kept, and a full disk |
 //! | `register` | name servers |
@@ -33,14 +38,21 @@ mod offset_requests;
 mod offsets;
 mod properties;
 mod pull;
+mod query;
+mod recall;
 mod register;
 mod reject;
+mod relay;
+mod reply;
 mod retry;
 mod schedule;
 mod send;
+mod sql;
 mod state;
+mod timers;
 mod topic_requests;
 mod topics;
+mod transaction;
 
 pub use broker::Broker;
 pub use config::Settings;

@@ -21,7 +21,14 @@ const MAX_LOCKS: usize = 100_000;
 #[derive(Debug)]
 pub(crate) struct QueueLocks {
     clock: Clock,
-    held: Mutex<HashMap<(String, QueueRef), Lock>>,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    by_group: HashMap<String, HashMap<QueueRef, Lock>>,
+    /// Locks of all groups, expired ones included.
+    count: usize,
 }
 
 #[derive(Debug)]
@@ -36,38 +43,73 @@ impl QueueLocks {
     }
 
     /// Locks what is free, expired or the client's own; answers the queues that it holds now.
+    ///
+    /// Whether a lock is to be this broker's alone makes no difference: there is no other replica to ask.
     pub(crate) fn lock(&self, request: LockBatch) -> LockedQueues {
         let now = self.clock.monotonic();
         let mut held = self.held.lock();
-        let mut locked = Vec::new();
-        for queue in request.mq_set {
-            let key = (request.consumer_group.clone(), queue);
-            let free =
-                held.get(&key).is_none_or(|lock| lock.client == request.client_id || lock.expired(now));
-            if !free || (!held.contains_key(&key) && !make_room(&mut held, now)) {
-                continue;
-            }
-            locked.push(key.1.clone());
-            held.insert(key, Lock { client: request.client_id.clone(), renewed: now });
-        }
-        LockedQueues { lock_ok_mq_set: locked }
+        let lock_ok_mq_set = request
+            .mq_set
+            .into_iter()
+            .filter(|queue| held.lock(&request.consumer_group, queue, &request.client_id, now))
+            .collect();
+        LockedQueues { lock_ok_mq_set }
     }
 
     /// Frees what the client holds.
     pub(crate) fn unlock(&self, request: LockBatch) {
         let mut held = self.held.lock();
-        for queue in request.mq_set {
-            let key = (request.consumer_group.clone(), queue);
-            if held.get(&key).is_some_and(|lock| lock.client == request.client_id) {
-                held.remove(&key);
-            }
+        for queue in &request.mq_set {
+            held.unlock(&request.consumer_group, queue, &request.client_id);
         }
     }
 
     /// Whether anybody of the group holds a queue: its failed messages skip the retry topic then.
     pub(crate) fn is_orderly(&self, group: &str) -> bool {
         let now = self.clock.monotonic();
-        self.held.lock().iter().any(|((of, _), lock)| of == group && !lock.expired(now))
+        let held = self.held.lock();
+        held.by_group.get(group).is_some_and(|locks| locks.values().any(|lock| !lock.expired(now)))
+    }
+}
+
+impl Held {
+    fn lock(&mut self, group: &str, queue: &QueueRef, client: &str, now: Duration) -> bool {
+        if let Some(lock) = self.by_group.get_mut(group).and_then(|locks| locks.get_mut(queue)) {
+            let free = lock.client == client || lock.expired(now);
+            if free {
+                *lock = Lock { client: client.to_owned(), renewed: now };
+            }
+            return free;
+        }
+        if self.count >= MAX_LOCKS {
+            self.drop_expired(now);
+        }
+        if self.count >= MAX_LOCKS {
+            return false;
+        }
+        let locks = self.by_group.entry(group.to_owned()).or_default();
+        locks.insert(queue.clone(), Lock { client: client.to_owned(), renewed: now });
+        self.count += 1;
+        true
+    }
+
+    fn unlock(&mut self, group: &str, queue: &QueueRef, client: &str) {
+        let Some(locks) = self.by_group.get_mut(group) else { return };
+        if locks.get(queue).is_some_and(|lock| lock.client == client) {
+            locks.remove(queue);
+            self.count -= 1;
+        }
+        if locks.is_empty() {
+            self.by_group.remove(group);
+        }
+    }
+
+    fn drop_expired(&mut self, now: Duration) {
+        self.by_group.retain(|_, locks| {
+            locks.retain(|_, lock| !lock.expired(now));
+            !locks.is_empty()
+        });
+        self.count = self.by_group.values().map(HashMap::len).sum();
     }
 }
 
@@ -75,13 +117,6 @@ impl Lock {
     fn expired(&self, now: Duration) -> bool {
         now.saturating_sub(self.renewed) > LIFE
     }
-}
-
-fn make_room(held: &mut HashMap<(String, QueueRef), Lock>, now: Duration) -> bool {
-    if held.len() >= MAX_LOCKS {
-        held.retain(|_, lock| !lock.expired(now));
-    }
-    held.len() < MAX_LOCKS
 }
 
 #[cfg(test)]
@@ -126,6 +161,22 @@ mod tests {
         clock.advance_monotonic(Duration::from_millis(1));
         assert!(!locks.is_orderly("g"));
         assert_eq!(held(&locks, "b", &[0]), [0]);
+    }
+
+    #[test]
+    fn groups_lock_for_themselves_and_expired_locks_make_room() {
+        let clock = Clock::manual(0);
+        let locks = QueueLocks::new(clock.clone());
+        let all: Vec<i32> = (0..i32::try_from(MAX_LOCKS).unwrap()).collect();
+        assert_eq!(held(&locks, "a", &all).len(), MAX_LOCKS);
+        let other = |queue| LockBatch { consumer_group: "h".into(), ..ask("b", &[queue]) };
+        assert_eq!(locks.lock(other(0)).lock_ok_mq_set, []);
+        assert!(!locks.is_orderly("h"));
+        clock.advance_monotonic(LIFE + Duration::from_millis(1));
+        assert_eq!(locks.lock(other(0)).lock_ok_mq_set.len(), 1);
+        assert!(locks.is_orderly("h") && !locks.is_orderly("g"));
+        locks.unlock(other(0));
+        assert!(!locks.is_orderly("h"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use rocketmq_boot_protocol::{
     hot::{PullReply, PullView, encode_failure},
 };
 use rocketmq_boot_remoting::Connection;
-use rocketmq_boot_store::{Heat, ReadError, ReadLimit, ReadOutcome, ReadStatus};
+use rocketmq_boot_store::{Heat, ReadError, ReadLimit, ReadOutcome, ReadStatus, Wanted};
 
 use crate::{
     dispatch::reply,
@@ -93,8 +93,8 @@ impl State {
     fn filter_of(&self, view: &PullView<'_>, may_broadcast: bool) -> Result<Filter, Reject> {
         if view.sys_flag & sys_flag::SUBSCRIPTION != 0 {
             return match view.expression_type {
-                "" | "TAG" => Ok(Filter::of_expression(view.subscription)),
-                _ => Err(Reject::sql_not_supported()),
+                "" | "TAG" => Ok(Filter::of_tags(view.subscription)),
+                kind => self.brought_filter(view.topic, kind, view.subscription),
             };
         }
         let unknown = || Reject::subscription_not_exist(view.consumer_group, view.topic);
@@ -106,10 +106,10 @@ impl State {
         if subscription.sub_version < view.sub_version {
             return Err(Reject::subscription_not_latest(view.consumer_group));
         }
-        if !subscription.is_tags() {
-            return Err(Reject::sql_not_supported());
+        if subscription.is_tags() {
+            return Ok(Filter::of_tags(&subscription.sub_string));
         }
-        Ok(Filter::of_expression(&subscription.sub_string))
+        self.subscribed_filter(view.topic, &subscription)
     }
 
     fn hold_time(&self, asked_ms: i64) -> Duration {
@@ -153,9 +153,14 @@ impl State {
     }
 
     fn read(&self, pull: &Pull, heat: Heat, records: &mut Vec<u8>) -> Result<ReadOutcome, ReadError> {
-        let mut passes = |tags_code: i64| pull.filter.passes(tags_code);
+        let mut codes = |tags_code: i64| pull.filter.passes(tags_code);
+        let mut by_record = |record: &[u8]| self.filter_passes(&pull.filter, record);
+        let wanted = Wanted {
+            codes: &mut codes,
+            records: if pull.filter.looks_at_records() { Some(&mut by_record) } else { None },
+        };
         let outcome =
-            self.store.read(&pull.queue.stored, pull.offset, pull.limit, &mut passes, records, heat)?;
+            self.store.read_wanted(&pull.queue.stored, pull.offset, pull.limit, wanted, records, heat)?;
         if outcome.count > 0 {
             self.counters.pulled(outcome.count);
         }

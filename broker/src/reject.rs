@@ -1,5 +1,7 @@
 //! Why a request is refused, and the code that says so. No other file of the broker chooses a response code.
 
+use std::fmt;
+
 use rocketmq_boot_protocol::{Command, DecodeError, RequestCode, ResponseCode, topic::NameError};
 use rocketmq_boot_store::ReadError;
 
@@ -92,11 +94,29 @@ impl Reject {
         )
     }
 
-    /// Filters by SQL92 are not served.
-    pub(crate) fn sql_not_supported() -> Self {
+    /// `enablePropertyFilter` is off.
+    pub(crate) fn filter_not_supported(kind: &str) -> Self {
         Self::new(
             ResponseCode::SYSTEM_ERROR,
-            "The broker does not support consumer to filter message by SQL92",
+            format!("The broker does not support consumer to filter message by {kind}"),
+        )
+    }
+
+    /// A filter expression that cannot be compiled.
+    pub(crate) fn bad_filter(why: impl std::fmt::Display) -> Self {
+        Self::new(
+            ResponseCode::SUBSCRIPTION_PARSE_FAILED,
+            format!("parse the consumer's subscription failed: {why}"),
+        )
+    }
+
+    /// The expression of the consumer's heartbeat cannot be compiled.
+    pub(crate) fn no_filter(why: impl std::fmt::Display) -> Self {
+        Self::new(
+            ResponseCode::FILTER_DATA_NOT_EXIST,
+            format!(
+                "The broker's consumer filter data is not exist!Your expression may be wrong! It says: {why}"
+            ),
         )
     }
 
@@ -110,22 +130,50 @@ impl Reject {
         Self::new(ResponseCode::INVALID_PARAMETER, why)
     }
 
-    /// Half messages are not served.
-    pub(crate) fn no_transactions(broker: &str) -> Self {
+    /// A producer that asked not to be asked for a while has let that while pass.
+    pub(crate) fn too_late_to_end() -> Self {
         Self::new(
-            ResponseCode::NO_PERMISSION,
+            ResponseCode::ILLEGAL_OPERATION,
+            "the transaction is over its CHECK_IMMUNITY_TIME_IN_SECONDS, wait to be asked",
+        )
+    }
+
+    /// Timer messages are switched off.
+    pub(crate) fn timers_disabled() -> Self {
+        Self::new(
+            ResponseCode::SYSTEM_ERROR,
+            "accurate timer message is not enabled, timerWheelEnable is false",
+        )
+    }
+
+    /// An instant that is no number or too far ahead, or a recall whose instant has passed.
+    pub(crate) fn timer_out_of_range(max_delay_ms: i64) -> Self {
+        Self::illegal_message(format!(
+            "timer message illegal, the delay time should not be bigger than the max delay {max_delay_ms}ms; or if set \
+             del msg, the delay time should be bigger than the current time"
+        ))
+    }
+
+    /// Too many messages wait for one instant.
+    pub(crate) fn timers_congested(limit: i32) -> Self {
+        let most = i64::from(limit) * 2;
+        Self::new(
+            ResponseCode::SYSTEM_ERROR,
             format!(
-                "the broker[{broker}] sending transaction message is forbidden: it has no transactions yet"
+                "timer message is under flow control, max num limit is {most} or the current value is greater than \
+                 {limit} and less than {most}, trigger random flow control"
             ),
         )
     }
 
-    /// Timer messages are not served.
-    pub(crate) fn no_timers() -> Self {
-        Self::new(
-            ResponseCode::SYSTEM_ERROR,
-            "timer messages are disabled: this broker has delay levels only",
-        )
+    /// A recall that cannot be.
+    pub(crate) fn recall(code: ResponseCode, why: impl std::fmt::Display) -> Self {
+        Self::new(code, format!("recall failed, {why}"))
+    }
+
+    /// A recall handle that is none.
+    pub(crate) fn recall_handle() -> Self {
+        Self::new(ResponseCode::ILLEGAL_OPERATION, "recall handle is invalid")
     }
 
     /// Nothing is known.
@@ -133,9 +181,66 @@ impl Reject {
         Self::new(ResponseCode::QUERY_NOT_FOUND, why)
     }
 
+    /// No message has the key.
+    pub(crate) fn nothing_by_key() -> Self {
+        Self::not_found("can not find message, maybe time range not correct")
+    }
+
+    /// No message begins at this place of the commit log.
+    pub(crate) fn nothing_at(offset: i64) -> Self {
+        Self::failed(format!("can not find message by the offset, {offset}"))
+    }
+
     /// Something failed that is not the asker's fault.
     pub(crate) fn failed(why: impl Into<String>) -> Self {
         Self::new(ResponseCode::SYSTEM_ERROR, why)
+    }
+
+    /// A reply that does not say whose request it answers.
+    pub(crate) fn reply_to_nobody() -> Self {
+        Self::failed("reply message properties[REPLY_TO_CLIENT] is null")
+    }
+
+    /// Nobody with this client id is connected as a producer.
+    pub(crate) fn requester_not_found(client: &str) -> Self {
+        Self::failed(format!("push reply message fail, channel of <{client}> not found."))
+    }
+
+    /// The client that waits for a reply did not take it.
+    pub(crate) fn reply_not_taken(client: &str) -> Self {
+        Self::failed(format!("push reply message to {client}fail."))
+    }
+
+    /// A consumer that nobody is connected as.
+    pub(crate) fn consumer_not_online(group: &str, client: &str) -> Self {
+        Self::failed(format!("The Consumer <{group}> <{client}> not online"))
+    }
+
+    /// A consumer from before the request was invented.
+    pub(crate) fn consumer_too_old(client: &str, version: i32) -> Self {
+        Self::failed(format!(
+            "The Consumer <{client}> Version <{version}> too low to finish, please upgrade it to V3_1_8_SNAPSHOT"
+        ))
+    }
+
+    /// The same for questions to a whole group.
+    pub(crate) fn client_too_old(version: i32) -> Self {
+        Self::failed(format!("the client does not support this feature. version={version}"))
+    }
+
+    /// A consumer that did not answer in time.
+    pub(crate) fn consumer_too_slow(group: &str, client: &str, why: impl fmt::Display) -> Self {
+        Self::new(ResponseCode::CONSUME_MSG_TIMEOUT, format!("consumer <{group}> <{client}> Timeout: {why}"))
+    }
+
+    /// A consumer whose connection broke.
+    pub(crate) fn consumer_unreachable(group: &str, client: &str, why: impl fmt::Display) -> Self {
+        Self::failed(format!("invoke consumer <{group}> <{client}> Exception: {why}"))
+    }
+
+    /// A group that nobody is in.
+    pub(crate) fn nobody_online(group: &str) -> Self {
+        Self::failed(format!("No Any Consumer online in the consumer group: [{group}]"))
     }
 
     /// The store takes nothing any more.

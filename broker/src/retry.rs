@@ -32,6 +32,11 @@ impl State {
         if group.retry_queue_nums <= 0 {
             return Ok(Command::success(request));
         }
+        let retry =
+            self.topics.find_or_create_derived(&topic::retry_topic(&header.group), group.retry_queue_nums)?;
+        if !retry.writable() {
+            return Err(Reject::topic_forbids(retry.name(), "sending"));
+        }
         let offset = u64::try_from(header.offset).map_err(|_| not_there(header.offset))?;
         let bytes = self
             .store
@@ -41,20 +46,19 @@ impl State {
         let record = Record::decode(&bytes).map_err(|error| Reject::failed(error.to_string()))?;
 
         let limit = match header.max_reconsume_times {
-            Some(limit) if request.version >= FIRST_WITH_LIMIT && limit >= 0 => limit,
+            Some(limit) if request.version >= FIRST_WITH_LIMIT => limit,
             _ => group.retry_max_times,
         };
         let dead = record.reconsume_times >= limit || header.delay_level < 0;
         let level = match (dead, header.delay_level) {
-            (true, _) => None,
-            (false, 0) => Some(FIRST_LEVEL.saturating_add(record.reconsume_times)),
-            (false, level) => Some(level),
+            (true, _) => 0,
+            (false, 0) => FIRST_LEVEL.saturating_add(record.reconsume_times),
+            (false, level) => level,
         };
-        let (name, queues) = match dead {
-            true => (topic::dlq_topic(&header.group), 1),
-            false => (topic::retry_topic(&header.group), group.retry_queue_nums),
+        let target = match dead {
+            true => self.topics.find_or_create_derived(&topic::dlq_topic(&header.group), 1)?,
+            false => retry,
         };
-        let target = self.topics.find_or_create_derived(&name, queues)?;
         let properties = self.properties_of_return(&record, level);
         let queue_id = target.queue_to_write(-1, || self.counters.random())?;
         self.append_own(
@@ -63,28 +67,29 @@ impl State {
             &Own {
                 properties: &properties,
                 reconsume_times: record.reconsume_times.saturating_add(1),
-                level: level.and_then(|level| usize::try_from(level).ok()).unwrap_or(0),
+                level: usize::try_from(level).unwrap_or(0),
                 record: &record,
+                committed: None,
             },
-        )?;
+        )
+        .map_err(|reject| Reject::failed(reject.remark))?;
         Ok(Command::success(request))
     }
 
     /// The original's properties with what a returned message needs. Where it came from is set only once.
-    fn properties_of_return(&self, record: &Record<'_>, level: Option<i32>) -> String {
+    fn properties_of_return(&self, record: &Record<'_>, level: i32) -> String {
         let text = record.text();
         let origin_id = OffsetMessageId {
             host: record.store_host,
             physical_offset: u64::try_from(record.physical_offset).unwrap_or(0),
         }
         .to_string();
-        let level = level.map(|level| level.to_string());
+        let level = level.to_string();
         let topic = record.topic.to_owned();
         let mut replaced = vec![
-            (keys::DELAY, level.as_deref()),
+            // Dead letters say level 0, as Apache's do.
+            (keys::DELAY, Some(level.as_str())),
             (keys::WAIT, Some("false")),
-            (keys::REAL_TOPIC, None),
-            (keys::REAL_QID, None),
         ];
         if record.property(keys::RETRY_TOPIC).is_none() {
             replaced.push((keys::RETRY_TOPIC, Some(&topic)));

@@ -26,6 +26,7 @@ use crate::{
     error::StartError,
     files::{self, StateFile},
     state::{Own, State},
+    topics::Topic,
 };
 
 /// Messages delivered in one go before others get their turn.
@@ -229,7 +230,24 @@ impl State {
     /// Stores a delayed message where it was meant to go. Its properties stay as they are, level and all, because
     /// consumers of Apache's broker see them so.
     fn deliver(self: &Arc<Self>, record: &Record<'_>) -> Result<(), crate::reject::Reject> {
+        let Some((target, queue_id)) = self.real_destination(record) else { return Ok(()) };
         let text = record.text();
+        self.append_own(
+            &target,
+            queue_id,
+            &Own {
+                properties: &text,
+                reconsume_times: record.reconsume_times,
+                level: 0,
+                record,
+                committed: None,
+            },
+        )?;
+        Ok(())
+    }
+
+    /// Where a message goes that has waited; `None` when there is no such place any more.
+    pub(crate) fn real_destination(&self, record: &Record<'_>) -> Option<(Arc<Topic>, i32)> {
         let name = record.property(keys::REAL_TOPIC);
         let queue_id = record.property(keys::REAL_QID).and_then(|id| id.parse::<i32>().ok());
         let (Some(name), Some(queue_id)) = (name, queue_id) else {
@@ -237,22 +255,24 @@ impl State {
                 offset = record.physical_offset,
                 "a delayed message does not say where it goes; dropped"
             );
-            return Ok(());
+            return None;
         };
         let target = match self.topics.find(name) {
             Some(target) => target,
-            None if name.starts_with(topic::RETRY_PREFIX) => self.topics.find_or_create_derived(name, 1)?,
+            None if name.starts_with(topic::RETRY_PREFIX) => {
+                let made = self.topics.find_or_create_derived(name, 1);
+                made.inspect_err(|reject| {
+                    tracing::error!(topic = name, why = %reject.remark, "a delayed message is dropped");
+                })
+                .ok()?
+            }
             None => {
                 tracing::warn!(topic = name, "a delayed message's topic was deleted; dropped");
-                return Ok(());
+                return None;
             }
         };
         let queue_id = target.queue_to_write(queue_id, || 0).unwrap_or(0);
-        self.append_own(
-            &target,
-            queue_id,
-            &Own { properties: &text, reconsume_times: record.reconsume_times, level: 0, record },
-        )
+        Some((target, queue_id))
     }
 }
 

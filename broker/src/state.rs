@@ -13,11 +13,12 @@ use rocketmq_boot_protocol::{
         id::UniqueKeys,
         property as keys,
         record::{Draft, Record},
+        sys_flag,
     },
     topic,
 };
-use rocketmq_boot_store::{Append, Store};
-use tokio::runtime::Handle;
+use rocketmq_boot_store::{Append, Appended, Store};
+use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -26,15 +27,19 @@ use crate::{
     config::{FlushDisk, Settings},
     counters::Counters,
     error::StartError,
+    filter::Expressions,
     groups::Groups,
     hold::HeldPulls,
     locks::QueueLocks,
     offsets::Offsets,
     properties::{Marks, replace},
+    query::MAX_QUERIES,
     reject::Reject,
     schedule::Schedule,
     send::outcome_of,
-    topics::{Topic, Topics},
+    timers::Timers,
+    topics::{Topic, TopicQueue, Topics},
+    transaction::{Committed, Transactions},
 };
 
 /// How long a background task that panicked rests before it is started again.
@@ -52,8 +57,13 @@ pub(crate) struct State {
     pub(crate) clients: Clients,
     pub(crate) locks: QueueLocks,
     pub(crate) schedule: Schedule,
+    pub(crate) transactions: Transactions,
     pub(crate) cleaning: Cleaning,
+    pub(crate) timers: Timers,
     pub(crate) held: HeldPulls,
+    pub(crate) expressions: Expressions,
+    /// Leave to look for messages.
+    pub(crate) queries: Arc<Semaphore>,
     pub(crate) counters: Counters,
     pub(crate) unique_keys: UniqueKeys,
     /// The properties that every message gets.
@@ -81,6 +91,8 @@ pub(crate) struct Own<'a> {
     /// The delay level, 0 for none.
     pub(crate) level: usize,
     pub(crate) record: &'a Record<'a>,
+    /// Set when this is what a half message comes to light as.
+    pub(crate) committed: Option<Committed<'a>>,
 }
 
 impl State {
@@ -94,8 +106,12 @@ impl State {
             clients: Clients::new(clock.clone()),
             locks: QueueLocks::new(clock.clone()),
             schedule: Schedule::load(&store, settings.delay_levels.clone(), &clock)?,
+            transactions: Transactions::new(&settings, &clock),
             cleaning: Cleaning::new(store.clone(), &settings),
+            timers: Timers::load(&store, &settings, clock.now_ms())?,
             held: HeldPulls::new(store.clone()),
+            expressions: Expressions::default(),
+            queries: Arc::new(Semaphore::new(MAX_QUERIES)),
             counters: Counters::default(),
             unique_keys: UniqueKeys::new(advertised, std::process::id()),
             stamp: stamp(&settings),
@@ -144,11 +160,11 @@ impl State {
         target: &Arc<Topic>,
         queue_id: i32,
         own: &Own<'_>,
-    ) -> Result<(), Reject> {
+    ) -> Result<Appended, Reject> {
         let level = own.level.min(self.schedule.max_level());
-        let tags_code = Marks::of(own.properties).tags_code();
+        let marks = Marks::of(own.properties);
         if level == 0 {
-            return self.append_as(target, queue_id, own.properties, tags_code, own);
+            return self.append_undelayed(target, queue_id, &marks, own);
         }
         let schedule = self
             .topics
@@ -160,12 +176,52 @@ impl State {
                 (keys::DELAY, Some(&level.to_string())),
                 (keys::REAL_TOPIC, Some(target.name())),
                 (keys::REAL_QID, Some(&queue_id.to_string())),
+                (keys::TIMER_DELAY_SEC, None),
+                (keys::TIMER_DELAY_MS, None),
+                (keys::TIMER_DELIVER_MS, None),
             ],
         );
         let due = self.schedule.due(level, self.clock.now_ms());
-        self.append_as(&schedule, i32::try_from(level - 1).unwrap_or(0), &properties, due, own)?;
+        let appended =
+            self.append_as(&schedule, i32::try_from(level - 1).unwrap_or(0), &properties, due, own)?;
         self.schedule.added.notify_one();
-        Ok(())
+        Ok(appended)
+    }
+
+    /// Stores a message that waits at no level; it may ask for an instant.
+    fn append_undelayed(
+        self: &Arc<Self>,
+        target: &Arc<Topic>,
+        queue_id: i32,
+        marks: &Marks<'_>,
+        own: &Own<'_>,
+    ) -> Result<Appended, Reject> {
+        let timed = match marks.timer {
+            true => self.timed(own.properties, target.name(), queue_id)?,
+            false => None,
+        };
+        let Some(timed) = timed else {
+            return self.append_as(target, queue_id, own.properties, marks.tags_code(), own);
+        };
+        let waiting = self.timer_topic()?;
+        let appended = self.append_as(&waiting, 0, &timed.properties, marks.tags_code(), own)?;
+        self.timers.added.notify_one();
+        Ok(appended)
+    }
+
+    /// The topic that messages wait in for an instant.
+    pub(crate) fn timer_topic(&self) -> Result<Arc<Topic>, Reject> {
+        self.topics.find(topic::TIMER_TOPIC).ok_or_else(|| Reject::topic_not_exist(topic::TIMER_TOPIC))
+    }
+
+    /// Stores a copy of a message in a topic of the broker's own, where it is to wait for nothing that its properties
+    /// ask for.
+    pub(crate) fn append_hidden(
+        self: &Arc<Self>,
+        topic: &Arc<Topic>,
+        own: &Own<'_>,
+    ) -> Result<Appended, Reject> {
+        self.append_as(topic, 0, own.properties, Marks::of(own.properties).tags_code(), own)
     }
 
     fn append_as(
@@ -175,20 +231,22 @@ impl State {
         properties: &str,
         tags_code: i64,
         own: &Own<'_>,
-    ) -> Result<(), Reject> {
+    ) -> Result<Appended, Reject> {
         let queue = self.topics.queue(topic, queue_id);
         let record = own.record;
-        let mut appends = [Append {
+        let committed = own.committed.as_ref();
+        let mut appends = vec![Append {
             queue: &queue.stored,
             draft: Draft {
                 queue_id,
                 flag: record.flag,
-                sys_flag: record.sys_flag,
+                sys_flag: committed
+                    .map_or(record.sys_flag, |_| sys_flag::Transaction::Commit.set(record.sys_flag)),
                 born_timestamp: record.born_timestamp,
                 born_host: record.born_host,
                 store_host: self.store_host(),
                 reconsume_times: own.reconsume_times,
-                prepared_transaction_offset: 0,
+                prepared_transaction_offset: committed.map_or(0, |_| record.physical_offset),
                 body: record.body,
                 topic: topic.name().as_bytes(),
                 properties: properties.as_bytes(),
@@ -198,17 +256,32 @@ impl State {
             joined: false,
             outcome: None,
         }];
-        self.store.append(&mut appends);
-        let [append] = appends;
-        let appended = outcome_of(append.outcome)?;
+        // The message and the note that its transaction ended are both stored, or neither is.
+        appends.extend(committed.map(|committed| Append { joined: true, ..committed.op.append() }));
+        self.append_and_wake(&queue, &mut appends)
+    }
+
+    /// Stores messages of which the first goes to `queue`, and wakes who waits there; answers where that one lies.
+    pub(crate) fn append_and_wake(
+        self: &Arc<Self>,
+        queue: &Arc<TopicQueue>,
+        appends: &mut [Append<'_>],
+    ) -> Result<Appended, Reject> {
+        self.store.append(appends);
+        let appended = outcome_of(appends.first_mut().and_then(|append| append.outcome.take()))?;
+        self.wake_when_readable(queue, appended.end());
+        Ok(appended)
+    }
+
+    /// Wakes who waits on a queue once the log can be read up to `end`.
+    pub(crate) fn wake_when_readable(self: &Arc<Self>, queue: &Arc<TopicQueue>, end: u64) {
         match self.settings.flush {
-            FlushDisk::Async => self.wake(&queue),
+            FlushDisk::Async => self.wake(queue),
             FlushDisk::Sync => {
-                let (state, queue) = (Arc::clone(self), Arc::clone(&queue));
-                self.store.when_flushed(appended.end(), Box::new(move |_| state.wake(&queue)));
+                let (state, queue) = (Arc::clone(self), Arc::clone(queue));
+                self.store.when_flushed(end, Box::new(move |_| state.wake(&queue)));
             }
         }
-        Ok(())
     }
 
     /// Runs work that may block, away from the shards.
@@ -245,6 +318,9 @@ impl State {
         }
         if let Err(error) = self.schedule.save() {
             tracing::error!(%error, "the progress of delay levels could not be saved");
+        }
+        if let Err(error) = self.save_timer_counts() {
+            tracing::error!(%error, "the counts of timers could not be saved");
         }
     }
 }

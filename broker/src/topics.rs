@@ -84,7 +84,8 @@ impl Topic {
         self.config.perm & PERM_READ != 0
     }
 
-    fn writable(&self) -> bool {
+    /// Whether messages may be sent.
+    pub(crate) fn writable(&self) -> bool {
         self.config.perm & PERM_WRITE != 0
     }
 }
@@ -261,12 +262,18 @@ fn built_in(settings: &Settings) -> Vec<TopicConfig> {
         TopicConfig::new(topic::SELF_TEST_TOPIC, 1),
         TopicConfig::new(topic::BENCHMARK_TOPIC, MAX_QUEUES),
         TopicConfig::new(topic::OFFSET_MOVED_EVENT, 1),
+        TopicConfig::new(topic::TRANS_HALF_TOPIC, 1),
+        TopicConfig::new(topic::TRANS_OP_HALF_TOPIC, 1),
+        TopicConfig::new(topic::reply_topic(&settings.cluster_name), 1),
         TopicConfig::new(topic::SCHEDULE_TOPIC, i32::try_from(settings.delay_levels.len()).unwrap_or(18)),
     ];
     if settings.auto_create_topic {
         let perm = PERM_READ | PERM_WRITE | PERM_INHERIT;
         let queues = settings.default_topic_queue_nums;
         topics.push(TopicConfig { perm, ..TopicConfig::new(topic::AUTO_CREATE_TOPIC, queues) });
+    }
+    if settings.timers.enabled {
+        topics.push(TopicConfig::new(topic::TIMER_TOPIC, 1));
     }
     if settings.trace_topic {
         topics.push(TopicConfig::new(settings.trace_topic_name.clone(), 1));

@@ -30,7 +30,20 @@ impl Client {
     /// The scenarios that its library has an API for, without those around a restart.
     pub fn scenarios(self) -> &'static [&'static str] {
         match self {
-            Self::Java(_) | Self::Go => &[
+            Self::Java(_) => &[
+                "send-sync",
+                "send-async",
+                "send-oneway",
+                "send-batch",
+                "ordered",
+                "tags",
+                "push",
+                "retry",
+                "broadcast",
+                "transactions",
+                "request-reply",
+            ],
+            Self::Go => &[
                 "send-sync",
                 "send-async",
                 "send-oneway",

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, str::FromStr, time:
 
 use rocketmq_boot_protocol::properties_file::Properties;
 
-use super::{FlushDisk, Problem, Report, Role, Settings};
+use super::{FlushDisk, Problem, Report, Role, Settings, timers};
 
 type Read = fn(&mut Settings, &str) -> Result<(), String>;
 type Print = fn(&Settings) -> String;
@@ -67,12 +67,44 @@ const KEYS: &[Key] = keys! {
     "deleteCommitLogFilesInterval": s, v => millis(v).map(|v| s.delete_pause = v), in_ms(s.delete_pause);
     "deleteFileBatchMax": s, v => within(v, 1, 1_000).map(|v| s.delete_batch = v), s.delete_batch.to_string();
     "messageDelayLevel": s, v => delay_levels(v).map(|v| s.delay_levels = v), print_delay_levels(&s.delay_levels);
+    "timerWheelEnable": s, v => flag(v).map(|v| s.timers.enabled = v), s.timers.enabled.to_string();
+    "timerPrecisionMs": s, v => millis(v).map(|v| s.timers.precision = timers::precision(v)), in_ms(s.timers.precision);
+    "timerMaxDelaySec": s, v => within(v, 1, u32::MAX).map(|v| s.timers.max_delay = Duration::from_secs(v.into())),
+        s.timers.max_delay.as_secs().to_string();
+    "timerRollWindowSlot": s, v => number(v).map(|v| s.timers.roll_window_ticks = timers::roll_window(v)),
+        s.timers.roll_window_ticks.to_string();
+    "mappedFileSizeTimerLog": s, v => size(v).map(|v| s.timers.log_file_bytes = v), s.timers.log_file_bytes.to_string();
+    "timerFlushIntervalMs": s, v => millis(v).map(|v| s.timers.flush_interval = v), in_ms(s.timers.flush_interval);
+    "timerCongestNumEachSlot": s, v => within(v, 1, i32::MAX).map(|v| s.timers.congested_at = v),
+        s.timers.congested_at.to_string();
+    "timerStopEnqueue": s, v => flag(v).map(|v| s.timers.stop_enqueue = v), s.timers.stop_enqueue.to_string();
+    "timerStopDequeue": s, v => flag(v).map(|v| s.timers.stop_dequeue = v), s.timers.stop_dequeue.to_string();
+    "recallMessageEnable": s, v => flag(v).map(|v| s.timers.recall = v), s.timers.recall.to_string();
+    "allowRecallWhenBrokerNotWriteable": s, v => flag(v).map(|v| s.timers.recall_when_read_only = v),
+        s.timers.recall_when_read_only.to_string();
+    "appendTopicForTimerDeleteKey": s, v => flag(v).map(|v| s.timers.recall_names_topic = v),
+        s.timers.recall_names_topic.to_string();
+    "rejectTransactionMessage": s, v => flag(v).map(|v| s.reject_transactions = v), s.reject_transactions.to_string();
+    "transactionTimeOut": s, v => millis(v).map(|v| s.transaction_timeout = v), in_ms(s.transaction_timeout);
+    "transactionCheckInterval": s, v => millis(v).map(|v| s.transaction_check_interval = v),
+        in_ms(s.transaction_check_interval);
+    "transactionCheckMax": s, v => within(v, 1, 1_000_000).map(|v| s.transaction_check_max = v),
+        s.transaction_check_max.to_string();
+    "storeReplyMessageEnable": s, v => flag(v).map(|v| s.store_replies = v), s.store_replies.to_string();
     "longPollingEnable": s, v => flag(v).map(|v| s.long_polling = v), s.long_polling.to_string();
     "shortPollingTimeMills": s, v => millis(v).map(|v| s.short_polling = v), in_ms(s.short_polling);
     "maxTransferCountOnMessageInMemory": s, v => within(v, 1, 4096).map(|v| s.max_transfer_count = v),
         s.max_transfer_count.to_string();
     "maxTransferBytesOnMessageInMemory": s, v => within(v, 1, 8 << 20).map(|v| s.max_transfer_bytes = v),
         s.max_transfer_bytes.to_string();
+    "enablePropertyFilter": s, v => flag(v).map(|v| s.property_filter = v), s.property_filter.to_string();
+    "filterSupportRetry": s, v => flag(v).map(|v| s.filter_retry = v), s.filter_retry.to_string();
+    "messageIndexEnable": s, v => flag(v).map(|v| s.message_index = v), s.message_index.to_string();
+    "maxHashSlotNum": s, v => within(v, 1, 100_000_000).map(|v| s.index_slots = v), s.index_slots.to_string();
+    "maxIndexNum": s, v => within(v, 2, 100_000_000).map(|v| s.index_entries = v), s.index_entries.to_string();
+    "defaultQueryMaxNum": s, v => within(v, 1, 1024).map(|v| s.default_query_max = v),
+        s.default_query_max.to_string();
+    "maxMsgsNumBatch": s, v => within(v, 1, 1024).map(|v| s.max_query = v), s.max_query.to_string();
     "flushConsumerOffsetInterval": s, v => millis(v).map(|v| s.offset_interval = v), in_ms(s.offset_interval);
 };
 
@@ -90,7 +122,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "compressedRegister",
     "consumerFallbehindThreshold",
     "consumerManageThreadPoolNums",
-    "defaultQueryMaxNum",
     "deleteConsumeQueueFilesInterval",
     "destroyMapedFileIntervalForcibly",
     "disableConsumeIfConsumerReadSlowly",
@@ -98,13 +129,11 @@ const WITHOUT_EFFECT: &[&str] = &[
     "enableConsumeQueueExt",
     "enableControllerMode",
     "enableDLegerCommitLog",
-    "enablePropertyFilter",
     "enableScheduleAsyncDeliver",
     "enableSlaveActingMaster",
     "endTransactionThreadPoolNums",
     "fetchNamesrvAddrByAddressServer",
     "filterServerNums",
-    "filterSupportRetry",
     "flushCommitLogLeastPages",
     "flushCommitLogThoroughInterval",
     "flushCommitLogTimed",
@@ -122,12 +151,8 @@ const WITHOUT_EFFECT: &[&str] = &[
     "haTransferBatchSize",
     "heartbeatThreadPoolNums",
     "mappedFileSizeConsumeQueueExt",
-    "maxHashSlotNum",
-    "maxIndexNum",
-    "maxMsgsNumBatch",
     "maxTransferBytesOnMessageInDisk",
     "maxTransferCountOnMessageInDisk",
-    "messageIndexEnable",
     "messageIndexSafe",
     "notifyConsumerIdsChangedEnable",
     "offsetCheckInSlave",
@@ -137,7 +162,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "queryMessageThreadPoolNums",
     "redeleteHangedFileInterval",
     "registerBrokerTimeoutMills",
-    "rejectTransactionMessage",
     "rocketmqHome",
     "sendMessageThreadPoolNums",
     "sendThreadPoolQueueCapacity",
@@ -146,12 +170,19 @@ const WITHOUT_EFFECT: &[&str] = &[
     "storeCheckpoint",
     "storePathConsumeQueue",
     "storePathIndex",
-    "timerMaxDelaySec",
-    "timerPrecisionMs",
-    "timerWheelEnable",
-    "transactionCheckInterval",
-    "transactionCheckMax",
-    "transactionTimeOut",
+    "timerCheckMetricsWhen",
+    "timerEnableCheckMetrics",
+    "timerEnableDisruptor",
+    "timerEnableRetryUntilSuccess",
+    "timerGetMessageThreadNum",
+    "timerInterceptDelayLevel",
+    "timerMetricSmallThreshold",
+    "timerProgressLogIntervalMs",
+    "timerPutMessageThreadNum",
+    "timerSkipUnknownError",
+    "timerWarmEnable",
+    "transactionOpBatchInterval",
+    "transactionOpMsgMaxSize",
     "transientStorePoolEnable",
     "transientStorePoolSize",
     "useEpollNativeSelector",

@@ -1,17 +1,16 @@
 //! What became of accepted sends: appended together, answered one by one, waiters woken.
 
-use std::{borrow::Cow, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use rocketmq_boot_protocol::{
     ResponseCode,
     hot::{Offsets, SendReply, Stored, encode_failure},
     message::{record::Draft, sys_flag},
-    topic,
 };
 use rocketmq_boot_remoting::Connection;
 use rocketmq_boot_store::{Append, AppendError, Appended};
 
-use super::{Accepted, Messages, Single};
+use super::{Accepted, Delayed, Messages, Single};
 use crate::{
     config::{FlushDisk, Role},
     dispatch::reply,
@@ -34,8 +33,12 @@ impl State {
             self.draft(send, born_host, &mut appends);
         }
         self.store.append(&mut appends);
-        if accepted.iter().any(|send| send.topic.name() == topic::SCHEDULE_TOPIC) {
-            self.schedule.added.notify_one();
+        for send in accepted {
+            match send.delayed {
+                Delayed::No => {}
+                Delayed::Level => self.schedule.added.notify_one(),
+                Delayed::Timer(_) => self.timers.added.notify_one(),
+            }
         }
         let mut outcomes = appends.iter_mut().map(|append| outcome_of(append.outcome.take()));
         let mut waiting = Waiting::default();
@@ -60,7 +63,7 @@ impl State {
     fn draft<'b>(&'b self, send: &'b Accepted<'_>, born_host: SocketAddr, appends: &mut Vec<Append<'b>>) {
         let singles = match &send.messages {
             Messages::One(single) => std::slice::from_ref(single),
-            Messages::Batch(singles) => singles.as_slice(),
+            Messages::Batch { singles, .. } => singles.as_slice(),
         };
         for (at, single) in singles.iter().enumerate() {
             appends.push(Append {
@@ -98,13 +101,12 @@ impl State {
             outcome.inspect(|_| self.counters.sent(single.body.len()))
         };
         let (first, offsets, id) = match &send.messages {
-            Messages::One(single) => (stored(single), Vec::new(), Cow::Borrowed(&*single.unique_key)),
-            Messages::Batch(singles) => {
+            Messages::One(single) => (stored(single), Vec::new(), &*single.unique_key),
+            Messages::Batch { singles, key } => {
                 let all: Vec<_> = singles.iter().map(&mut stored).collect();
-                let ids = singles.iter().map(|single| &*single.unique_key).collect::<Vec<_>>().join(",");
                 let offsets = all.iter().flatten().map(|appended| appended.physical_offset).collect();
                 let failed = all.iter().find(|outcome| outcome.is_err()).or(all.first());
-                (failed.cloned().unwrap_or_else(|| outcome_of(None)), offsets, Cow::Owned(ids))
+                (failed.cloned().unwrap_or_else(|| outcome_of(None)), offsets, *key)
             }
         };
         let appended = match first {
@@ -120,14 +122,18 @@ impl State {
         if send.one_way {
             return Some(appended.end());
         }
-        if code == ResponseCode::SUCCESS && offsets.is_empty() {
+        let recall_handle = match &send.delayed {
+            Delayed::Timer(handle) => handle.as_deref(),
+            _ => None,
+        };
+        if code == ResponseCode::SUCCESS && offsets.is_empty() && recall_handle.is_none() {
             let stored = Stored {
                 encoding: send.encoding,
                 opaque: send.opaque,
                 physical_offset: appended.physical_offset,
-                queue_id: send.queue_id,
+                queue_id: send.answered_queue_id,
                 queue_offset: appended.queue_offset,
-                transaction_id: &id,
+                transaction_id: id,
             };
             self.stored_replies().encode(&stored, out);
         } else {
@@ -141,9 +147,10 @@ impl State {
                     [] => Offsets::One(appended.physical_offset),
                     many => Offsets::Batch(many),
                 },
-                queue_id: send.queue_id,
+                queue_id: send.answered_queue_id,
                 queue_offset: appended.queue_offset,
-                transaction_id: &id,
+                transaction_id: id,
+                recall_handle,
                 region: &self.settings.region,
                 trace_on: self.settings.trace_on,
             }

@@ -12,7 +12,9 @@ use std::{
 };
 
 use rocketmq_boot_protocol::{Clock, message::record::Draft};
-use rocketmq_boot_store::{Append, Flush, Heat, Options, Queue, ReadLimit, Store, disk::RealDisk};
+use rocketmq_boot_store::{
+    Append, Flush, Heat, IndexSize, KeyKind, KeyQuery, Options, Queue, ReadLimit, Store, disk::RealDisk,
+};
 
 const ROUNDS: usize = 5;
 
@@ -25,18 +27,26 @@ fn main() {
             appends(&root, body_bytes, batch);
         }
     }
+    for indexed in [false, true, false, true] {
+        appends_beside_the_index(&root, indexed);
+    }
     reads(&root);
     for batch in [1, 16, 64, 1024] {
         durable_appends(&root, batch);
     }
 }
 
+/// Without an index, whose thread would take its share of the machine.
 fn open(root: &Path, flush: Flush) -> Store {
+    open_with(root, flush, None)
+}
+
+fn open_with(root: &Path, flush: Flush, index: Option<IndexSize>) -> Store {
     let root = root.join("store");
     if root.exists() {
         std::fs::remove_dir_all(&root).unwrap();
     }
-    let options = Options { flush, commit_log_file_bytes: 256 << 20, ..Options::new(root) };
+    let options = Options { flush, index, commit_log_file_bytes: 256 << 20, ..Options::new(root) };
     Store::open(options, Clock::system(), Arc::new(RealDisk)).unwrap().0
 }
 
@@ -91,6 +101,56 @@ fn appends(root: &Path, body_bytes: usize, messages: usize) {
         })
         .collect();
     report(&format!("append {body_bytes} B, {messages} at a time"), total, rounds);
+}
+
+/// Processor time that a thread of this process has had: this one's, or that of the first with a name.
+fn processor_time(name: Option<&str>) -> Duration {
+    let of = |folder: &Path| -> Option<Duration> {
+        let times = std::fs::read_to_string(folder.join("schedstat")).ok()?;
+        times.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+    };
+    let Some(name) = name else { return of(Path::new("/proc/thread-self")).unwrap_or_default() };
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+    let mut named = tasks
+        .filter(|task| std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim_end() == name));
+    named.next().and_then(|task| of(&task)).unwrap_or_default()
+}
+
+/// What the index costs whoever appends, and what it costs its own thread: processor time, for that does not depend
+/// on what else the machine does.
+fn appends_beside_the_index(root: &Path, indexed: bool) {
+    const MESSAGES: usize = 16;
+    let index = indexed.then(IndexSize::default);
+    let store = open_with(root, Flush::Async { interval: Duration::from_millis(500) }, index);
+    let queues: Vec<_> = (0..8).map(|id| store.queue("benchmark", id)).collect();
+    let mut pending = batch(&queues, &[b'x'; 128], MESSAGES);
+    let total = 400_000;
+    let mut rounds = Vec::new();
+    let before = processor_time(Some("store-index"));
+    for _ in 0..ROUNDS {
+        let start = processor_time(None);
+        for _ in 0..total / MESSAGES {
+            store.append(&mut pending);
+        }
+        rounds.push(processor_time(None) - start);
+    }
+    let kind = if indexed { "with" } else { "without" };
+    report(&format!("append 128 B {kind} an index, processor time"), total, rounds);
+    if indexed {
+        let (begin, end) = (0, i64::MAX);
+        let query = KeyQuery {
+            topic: "benchmark",
+            key: "none",
+            kind: KeyKind::Key,
+            max_messages: 1,
+            max_bytes: 1,
+            begin,
+            end,
+        };
+        store.find_by_key(&query).unwrap();
+        let spent = processor_time(Some("store-index")) - before;
+        report("  the index's own thread", total * ROUNDS, vec![spent]);
+    }
 }
 
 fn reads(root: &Path) {

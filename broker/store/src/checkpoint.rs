@@ -3,11 +3,15 @@
 //! ```text
 //!   0 i64 store timestamp of the last durable record        Apache's fields
 //!   8 i64 store timestamp of the last durable queue entry
-//!  16 .. other fields of Apache's, kept as they are
+//!  16 i64 store timestamp of the last message of the newest full file of the key index
+//!  24 .. other fields of Apache's, kept as they are
 //! 512 u64 magic                                             ours, in a sector of their own
 //! 520 u64 position up to which the log is durable
 //! 528 u64 position up to which consume queues are durable
 //! 536 u32 CRC-32 of the three
+//! 1024 u64 magic                                            ours, in another sector
+//! 1032 u64 position up to which the key index is durable
+//! 1040 u32 CRC-32 of the two
 //! ```
 //!
 //! Apache starts a recovery at a time, which a clock that was set wrong leads astray; positions cannot be. It
@@ -19,16 +23,23 @@ use std::{
     sync::Arc,
 };
 
-use crate::disk::{Disk, File, read_file};
+use crate::{
+    disk::{Disk, File, read_file},
+    index::IndexMark,
+};
 
 const CHECKPOINT_BYTES: usize = 4096;
 const LOG_TIMESTAMP: usize = 0;
 const QUEUE_TIMESTAMP: usize = LOG_TIMESTAMP + 8;
+const INDEX_TIMESTAMP: usize = QUEUE_TIMESTAMP + 8;
 const MAGIC: usize = 512;
 const LOG_DURABLE: usize = MAGIC + 8;
 const QUEUES_DURABLE: usize = LOG_DURABLE + 8;
 const CRC: usize = QUEUES_DURABLE + 8;
 const OURS: std::ops::Range<usize> = MAGIC..CRC;
+const INDEX_MAGIC: usize = 1024;
+const INDEX_DURABLE: usize = INDEX_MAGIC + 8;
+const INDEX_CRC: usize = INDEX_DURABLE + 8;
 const OUR_MAGIC: u64 = u64::from_be_bytes(*b"rmqboot1");
 
 /// What the file says.
@@ -90,6 +101,26 @@ impl Checkpoint {
 
     fn field<const N: usize>(&self, at: usize) -> [u8; N] {
         self.bytes[at..].first_chunk().copied().unwrap_or([0; N])
+    }
+
+    /// How far the key index was durable; without a position when Apache alone has written the file.
+    pub(crate) fn index(&self) -> (Option<u64>, i64) {
+        let ours = u64::from_be_bytes(self.field(INDEX_MAGIC)) == OUR_MAGIC;
+        let sound =
+            u32::from_be_bytes(self.field(INDEX_CRC)) == crc32fast::hash(&self.bytes[INDEX_MAGIC..INDEX_CRC]);
+        let position = u64::from_be_bytes(self.field(INDEX_DURABLE));
+        let full_to = i64::from_be_bytes(self.field(INDEX_TIMESTAMP));
+        (ours.then_some(if sound { position } else { 0 }), full_to)
+    }
+
+    /// Takes in how far the key index is durable; the next [`save`](Self::save) writes it.
+    pub(crate) fn note_index(&mut self, mark: IndexMark) {
+        let bytes = &mut self.bytes;
+        bytes[INDEX_TIMESTAMP..INDEX_TIMESTAMP + 8].copy_from_slice(&mark.full_to.to_be_bytes());
+        bytes[INDEX_MAGIC..INDEX_DURABLE].copy_from_slice(&OUR_MAGIC.to_be_bytes());
+        bytes[INDEX_DURABLE..INDEX_CRC].copy_from_slice(&mark.position.to_be_bytes());
+        let crc = crc32fast::hash(&bytes[INDEX_MAGIC..INDEX_CRC]);
+        bytes[INDEX_CRC..INDEX_CRC + 4].copy_from_slice(&crc.to_be_bytes());
     }
 
     /// Writes the marks durably. `timestamp` is that of the last durable record.

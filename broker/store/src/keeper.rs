@@ -16,6 +16,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::{
     cast::{to_u64, to_usize},
     checkpoint::Durable,
+    index::IndexMark,
     options::Flush,
     store::Inner,
 };
@@ -100,6 +101,9 @@ impl Inner {
                 }
                 (saved, saved_at) = (seen, Instant::now());
             }
+            if let Some(index) = &self.index {
+                index.wake();
+            }
         }
     }
 
@@ -158,6 +162,11 @@ impl Inner {
             self.queues.drain(end)?;
             self.queues.sync()?;
             durable.queues = end;
+        }
+        if let Some(index) = &self.index {
+            // What the log has lost with the power must not be in the index.
+            let mark = index.mark();
+            checkpoint.file.note_index(IndexMark { position: mark.position.min(end), ..mark });
         }
         checkpoint.file.save(durable, timestamp)?;
         checkpoint.durable = durable;

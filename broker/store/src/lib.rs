@@ -1,4 +1,4 @@
-//! RocketMQ's store: a commit log and its consume queues in Apache's bytes.
+//! RocketMQ's store: a commit log, its consume queues and its key index in Apache's bytes.
 //!
 //! Disk only: no sockets, no async runtime, no topic policy. The store knows a topic's name, a queue's number, an
 //! offset, bytes and a tags code. Folders can move between this store and Apache RocketMQ 4.9 and 5.x.
@@ -10,6 +10,7 @@
 //! | `read`, `lookup` | messages by queue offset, by position, by time |
 //! | `flush`, `keeper` | the threads: making the log durable; the next file, queue files, checkpoints |
 //! | `recovery`, `scan` | what happens between opening and the first append |
+//! | `index` | messages by key |
 //! | `retention` | giving space back, at the front of the log and of the queues |
 //! | `segment`, `queue`, `queue_files`, `open_files`, `queues`, `entry`, `checkpoint` | the files |
 //! | `timer` | which records wait for which instant |
@@ -25,6 +26,7 @@ mod checkpoint;
 mod entry;
 mod error;
 mod flush;
+mod index;
 mod keeper;
 mod lookup;
 mod open_files;
@@ -42,10 +44,11 @@ mod timer;
 
 pub use append::{Append, Appended};
 pub use error::{AppendError, FlushFailure, OpenError, ReadError};
-pub use lookup::Boundary;
-pub use options::{Flush, Options, TagsCode};
+pub use index::{FoundByKey, KeyKind, KeyQuery};
+pub use lookup::{Boundary, QueueEntry};
+pub use options::{Flush, IndexSize, Options, TagsCode};
 pub use queue::Queue;
-pub use read::{Heat, ReadLimit, ReadOutcome, ReadStatus};
+pub use read::{Heat, ReadLimit, ReadOutcome, ReadStatus, RecordFilter, Wanted};
 pub use recovery::{Quarantined, Recovered, quarantine_folder};
 pub use retention::OldestFile;
 pub use store::Store;

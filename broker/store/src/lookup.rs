@@ -3,7 +3,7 @@
 use rocketmq_boot_protocol::message::{record, sys_flag};
 
 use crate::{
-    cast::to_u64,
+    cast::{to_i64, to_u64, to_usize},
     entry::Entry,
     error::ReadError,
     queue::Queue,
@@ -21,11 +21,22 @@ pub enum Boundary {
     Upper,
 }
 
+/// An entry of a consume queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueEntry {
+    /// Where the record lies in the log.
+    pub physical_offset: u64,
+    /// Its length.
+    pub size: u32,
+    /// The tags code.
+    pub tags_code: i64,
+}
+
 const SYS_FLAG: usize = 36;
 const STORE_TIMESTAMP: usize = 56;
 const HOST_V6_EXTRA: usize = 12;
 /// Enough of a record to hold its store timestamp, whatever the hosts are.
-const HEAD_BYTES: usize = STORE_TIMESTAMP + HOST_V6_EXTRA + 8;
+pub(crate) const HEAD_BYTES: usize = STORE_TIMESTAMP + HOST_V6_EXTRA + 8;
 const _: () = assert!(HEAD_BYTES <= record::MIN_BYTES);
 
 impl Store {
@@ -64,6 +75,32 @@ impl Store {
         })
     }
 
+    /// Entries of `queue` from `offset` on, `max` at most and as far as they can be read.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the disk fails.
+    pub fn entries(&self, queue: &Queue, offset: i64, max: usize) -> Result<Vec<QueueEntry>, ReadError> {
+        let left = to_usize(self.readable_end(queue).saturating_sub(offset).max(0).unsigned_abs());
+        let mut entries = vec![Entry::default(); max.min(left)];
+        if offset < queue.min_offset() || entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let reader = Reader::new(self.inner(), Heat::Any);
+        let (mut filled, mut next) = (0, offset);
+        while filled < entries.len()
+            && let Some(count @ 1..) = reader.entries(queue, next, &mut entries[filled..])?
+        {
+            filled += count;
+            next += to_i64(to_u64(count));
+        }
+        let entry = |Entry { position, size, tags_code }: &Entry| QueueEntry {
+            physical_offset: *position,
+            size: *size,
+            tags_code: *tags_code,
+        };
+        Ok(entries[..filled].iter().map(entry).collect())
+    }
+
     /// When the message at `offset` was stored, ms since 1970.
     ///
     /// # Errors
@@ -96,7 +133,7 @@ impl Store {
     }
 }
 
-fn store_timestamp(head: &[u8]) -> Option<i64> {
+pub(crate) fn store_timestamp(head: &[u8]) -> Option<i64> {
     let flags = i32::from_be_bytes(*head.get(SYS_FLAG..)?.first_chunk()?);
     let at = STORE_TIMESTAMP + if flags & sys_flag::BORN_HOST_V6 != 0 { HOST_V6_EXTRA } else { 0 };
     Some(i64::from_be_bytes(*head.get(at..)?.first_chunk()?))

@@ -52,6 +52,23 @@ impl fmt::Debug for TagsCode {
     }
 }
 
+/// The size of the files of the key index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexSize {
+    /// Slots that keys are spread over **(default: 5 000 000)**.
+    #[doc(alias = "maxHashSlotNum")]
+    pub slots: u32,
+    /// Entries, one of which is never used **(default: 20 000 000)**.
+    #[doc(alias = "maxIndexNum")]
+    pub entries: u32,
+}
+
+impl Default for IndexSize {
+    fn default() -> Self {
+        Self { slots: 5_000_000, entries: 20_000_000 }
+    }
+}
+
 /// How a store is set up. [`Options::new`] has Apache's defaults.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -71,6 +88,8 @@ pub struct Options {
     pub hot_bytes: u64,
     /// Time between two checkpoints, which bound what a recovery reads **(default: 10 s)**.
     pub checkpoint_interval: Duration,
+    /// The size of the files of the key index; `None` for no index **(default: Apache's size)**.
+    pub index: Option<IndexSize>,
     /// Consume-queue files that are open at a time **(default: 1,024)**.
     pub open_queue_files: usize,
     /// How tags codes are computed again **(default: the hash of the tag)**.
@@ -90,6 +109,7 @@ impl Options {
             max_record_bytes: (4 << 20) + (64 << 10),
             hot_bytes: 512 << 20,
             checkpoint_interval: Duration::from_secs(10),
+            index: Some(IndexSize::default()),
             open_queue_files: 1024,
             tags_code: TagsCode::default(),
         }

@@ -4,7 +4,7 @@
 //! the map of its file. Everything else goes through pread: with [`Heat::HotOnly`] only as far as the page cache has
 //! it, so that no thread that serves sockets ever waits for a disk.
 
-use std::{io, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use rocketmq_boot_protocol::message::record::{Record, RecordError, V1_MAGIC, V2_MAGIC};
 
@@ -42,6 +42,23 @@ pub struct ReadLimit {
     pub max_bytes: usize,
     /// Entries that are looked at, matching or not.
     pub max_scan: usize,
+}
+
+/// Asked whether a record is wanted.
+pub type RecordFilter<'a> = dyn FnMut(&[u8]) -> bool + 'a;
+
+/// Which messages a read gives.
+pub struct Wanted<'a> {
+    /// Asked with the tags code of each entry.
+    pub codes: &'a mut dyn FnMut(i64) -> bool,
+    /// Asked with each record whose entry has passed.
+    pub records: Option<&'a mut RecordFilter<'a>>,
+}
+
+impl fmt::Debug for Wanted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wanted").finish_non_exhaustive()
+    }
 }
 
 /// What a read came to.
@@ -105,6 +122,22 @@ impl Store {
         out: &mut Vec<u8>,
         heat: Heat,
     ) -> Result<ReadOutcome, ReadError> {
+        self.read_wanted(queue, offset, limit, Wanted { codes: filter, records: None }, out, heat)
+    }
+
+    /// [`read`](Self::read) with a filter that may look at records too.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the disk fails; `out` may hold the records before that.
+    pub fn read_wanted(
+        &self,
+        queue: &Queue,
+        offset: i64,
+        limit: ReadLimit,
+        mut wanted: Wanted<'_>,
+        out: &mut Vec<u8>,
+        heat: Heat,
+    ) -> Result<ReadOutcome, ReadError> {
         let (min_offset, max_offset) = (queue.min_offset(), self.readable_end(queue));
         let outcome = |status, next_offset| {
             let (count, bytes, behind_bytes) = (0, 0, 0);
@@ -117,7 +150,7 @@ impl Store {
             _ if offset > max_offset => outcome(ReadStatus::OverflowBadly, max_offset),
             _ => {
                 let mut reader = Reader::new(self.inner(), heat);
-                reader.collect(queue, limit, filter, out, outcome(ReadStatus::NoMatch, offset))?
+                reader.collect(queue, limit, &mut wanted, out, outcome(ReadStatus::NoMatch, offset))?
             }
         })
     }
@@ -160,6 +193,7 @@ impl Store {
 /// Where the bytes of a record come from.
 enum Copy {
     Done,
+    Unwanted,
     Cold,
     Missing,
 }
@@ -182,11 +216,16 @@ impl<'a> Reader<'a> {
         Self { inner, heat, readable, hot_from, segment: None, window: Vec::new(), window_start: 0 }
     }
 
+    /// For a walk over the log: maps nothing, so that the log does not count as memory of the process.
+    pub(crate) fn unmapped(inner: &'a Inner) -> Self {
+        Self { hot_from: u64::MAX, ..Self::new(inner, Heat::Any) }
+    }
+
     fn collect(
         &mut self,
         queue: &Queue,
         limit: ReadLimit,
-        filter: &mut dyn FnMut(i64) -> bool,
+        wanted: &mut Wanted<'_>,
         out: &mut Vec<u8>,
         mut outcome: ReadOutcome,
     ) -> Result<ReadOutcome, ReadError> {
@@ -195,8 +234,8 @@ impl<'a> Reader<'a> {
         let mut last_position = self.readable;
         while outcome.next_offset < outcome.max_offset && scanned < limit.max_scan {
             let left = to_usize((outcome.max_offset - outcome.next_offset).unsigned_abs());
-            let wanted = ENTRIES.min(limit.max_scan - scanned).min(left).min(limit.max_messages.max(1));
-            let Some(count) = self.entries(queue, outcome.next_offset, &mut entries[..wanted])? else {
+            let fetched = ENTRIES.min(limit.max_scan - scanned).min(left).min(limit.max_messages.max(1));
+            let Some(count) = self.entries(queue, outcome.next_offset, &mut entries[..fetched])? else {
                 return Ok(outcome.or(ReadStatus::Cold));
             };
             if count == 0 {
@@ -206,7 +245,7 @@ impl<'a> Reader<'a> {
                 if entry.end() > self.readable {
                     return Ok(outcome.finish(self.readable, last_position));
                 }
-                if entry.is_blank() || !filter(entry.tags_code) {
+                if entry.is_blank() || !(wanted.codes)(entry.tags_code) {
                     outcome.next_offset += 1;
                     scanned += 1;
                     continue;
@@ -217,7 +256,7 @@ impl<'a> Reader<'a> {
                 if full {
                     return Ok(outcome.finish(self.readable, last_position));
                 }
-                match self.copy(entry, out)? {
+                match self.copy(entry, wanted, out)? {
                     Copy::Cold => {
                         return Ok(outcome.or(ReadStatus::Cold).finish(self.readable, last_position));
                     }
@@ -225,7 +264,7 @@ impl<'a> Reader<'a> {
                         let gone = entry.position < self.inner.segments.start();
                         outcome.status = if gone { ReadStatus::Removing } else { ReadStatus::FoundNull };
                     }
-                    Copy::Missing => {}
+                    Copy::Missing | Copy::Unwanted => {}
                     Copy::Done => {
                         outcome.status = ReadStatus::Found;
                         outcome.count += 1;
@@ -252,11 +291,14 @@ impl<'a> Reader<'a> {
             .map_err(|source| ReadError::Io { path: queue.files.path(offset), source })
     }
 
-    /// Copies the record of `entry` behind `out`, checking that it is the one that should be there.
-    fn copy(&mut self, entry: &Entry, out: &mut Vec<u8>) -> Result<Copy, ReadError> {
+    /// Copies the record of `entry` behind `out` if it is wanted, checking that it is the one that should be there.
+    fn copy(&mut self, entry: &Entry, wanted: &mut Wanted<'_>, out: &mut Vec<u8>) -> Result<Copy, ReadError> {
         let (inner, size) = (self.inner, to_usize(u64::from(entry.size)));
         let found = match self.bytes(entry.position, size) {
             Ok(Some(bytes)) if is_placed(bytes, entry) => {
+                if wanted.records.as_mut().is_some_and(|records| !records(bytes)) {
+                    return Ok(Copy::Unwanted);
+                }
                 out.extend_from_slice(bytes);
                 Copy::Done
             }

@@ -16,6 +16,7 @@ use crate::{
     disk::{Disk, Lock},
     error::{FlushFailure, OpenError},
     flush::Flusher,
+    index::{Index, Opened},
     keeper::Keeper,
     options::{Flush, Options},
     queue::Queue,
@@ -51,6 +52,7 @@ pub(crate) struct Inner {
     pub(crate) unclaimed: Condvar,
     pub(crate) flusher: Flusher,
     pub(crate) keeper: Keeper,
+    pub(crate) index: Option<Index>,
     pub(crate) checkpoint: Mutex<SavedCheckpoint>,
     /// Where the log ended when it was opened: what lies below may not be in memory.
     pub(crate) opened_at: u64,
@@ -94,9 +96,15 @@ impl Store {
                 found.segments.roll().map_err(OpenError::io("make a file in", path))?
             }
         };
+        let index = options.index.map(|size| {
+            let (mark, full_to) = found.checkpoint.index();
+            let opened = Opened { unclean: found.report.unclean, mark, full_to, end: found.end };
+            Index::new(options.root.join("index"), size, opened)
+        });
         let inner = Arc::new(Inner {
             flusher: Flusher::new(options.flush, found.end),
             keeper: Keeper::default(),
+            index,
             tail: Mutex::new(Tail::new(segment, found.end, found.timestamp)),
             unclaimed: Condvar::new(),
             checkpoint: Mutex::new(SavedCheckpoint { file: found.checkpoint, durable: Durable::default() }),
@@ -212,9 +220,11 @@ impl Store {
         if mem::replace(&mut inner.tail.lock().closed, true) {
             return Ok(());
         }
-        let saved = inner.save_checkpoint(true);
+        // What SYNC_FLUSH has not shown yet is to be indexed too, and how far the index came is to be noted.
+        let flushed = inner.flusher.flush(&inner.segments);
         self.threads.stop();
-        saved?;
+        flushed?;
+        inner.save_checkpoint(true)?;
         inner.disk.remove(&inner.abort_path())?;
         inner.disk.sync_dir(&inner.options.root)
     }
@@ -224,6 +234,14 @@ fn check(options: &Options) -> Result<(), OpenError> {
     let refuse = |option, value| Err(OpenError::Option { option, value });
     if options.commit_log_file_bytes < 1024 || options.commit_log_file_bytes > 1 << 31 {
         return refuse("commit_log_file_bytes", options.commit_log_file_bytes);
+    }
+    if let Some(index) = options.index {
+        if index.slots == 0 {
+            return refuse("index.slots", 0);
+        }
+        if index.entries < 2 || index.entries > i32::MAX.unsigned_abs() {
+            return refuse("index.entries", index.entries.into());
+        }
     }
     if options.consume_queue_file_entries == 0 {
         return refuse("consume_queue_file_entries", 0);
@@ -265,6 +283,9 @@ impl Threads {
         let threads = Arc::new(Self { inner, handles: Mutex::default() });
         threads.spawn("store-flush", |inner| inner.flusher.run(&inner.segments))?;
         threads.spawn("store-keeper", Inner::keep)?;
+        if threads.inner.index.is_some() {
+            threads.spawn("store-index", Inner::follow_log)?;
+        }
         if matches!(threads.inner.options.flush, Flush::Sync { .. }) {
             threads.spawn("store-watch", |inner| {
                 if let Flush::Sync { timeout } = inner.options.flush {
@@ -288,6 +309,9 @@ impl Threads {
     fn stop(&self) {
         self.inner.flusher.stop();
         self.inner.keeper.stop();
+        if let Some(index) = &self.inner.index {
+            index.stop();
+        }
         let handles = mem::take(&mut *self.handles.lock());
         for handle in handles {
             // The last handle may be dropped by a callback on one of the threads themselves.

@@ -131,6 +131,11 @@ impl Timers {
         Ok((last, false))
     }
 
+    /// Length of a tick in ms.
+    pub fn precision_ms(&self) -> i64 {
+        self.precision_ms
+    }
+
     /// The tick in which an instant lies.
     pub fn tick(&self, at_ms: i64) -> i64 {
         at_ms.div_euclid(self.precision_ms)
@@ -145,7 +150,11 @@ impl Timers {
     ///
     /// # Errors
     /// The log could not be written; nothing was put in.
-    pub fn put(&mut self, units: &[TimerUnit], waiting: impl Fn(&TimerUnit) -> bool) -> io::Result<()> {
+    pub fn put(
+        &mut self,
+        units: &[TimerUnit],
+        mut waiting: impl FnMut(&TimerUnit) -> bool,
+    ) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(units.len() * UNIT_BYTES);
         let mut changed: HashMap<i64, Slot> = HashMap::new();
         let places: Vec<u64> = self.log.places(units.len()).collect();
@@ -168,7 +177,12 @@ impl Timers {
 
     /// The first tick in which something waits.
     pub fn first_tick(&self) -> Option<i64> {
-        self.wheel.first()
+        self.first_tick_from(i64::MIN)
+    }
+
+    /// The first tick from this one on in which something waits.
+    pub fn first_tick_from(&self, tick: i64) -> Option<i64> {
+        self.wheel.first_from(tick)
     }
 
     /// Timers that wait. A recall counts as minus one, as it and what it recalls come to nothing.

@@ -15,7 +15,7 @@ use rocketmq_boot_protocol::{
     },
 };
 use rocketmq_boot_store::{
-    Heat, Options, Queue, ReadLimit, ReadStatus, Recovered, Store, TagsCode,
+    Heat, IndexSize, KeyKind, KeyQuery, Options, Queue, ReadLimit, ReadStatus, Recovered, Store, TagsCode,
     disk::{Disk, File, RealDisk, SimDisk},
 };
 use serde_json::Value;
@@ -44,6 +44,7 @@ fn options(root: &Path) -> Options {
     Options {
         commit_log_file_bytes: 65_536,
         consume_queue_file_entries: 50,
+        index: Some(IndexSize { slots: 100, entries: 200 }),
         tags_code: TagsCode::new(tags_code),
         ..Options::new(root)
     }
@@ -222,6 +223,75 @@ fn queue_files_made_again_are_apaches_byte_for_byte() {
         }
         for path in apaches.keys() {
             assert!(ours.contains_key(path), "{version} {state}: {} is missing", path.display());
+        }
+    }
+}
+
+/// Asserts that every message is found by its unique key, and by keys what the manifest says.
+fn assert_found_by_key(store: &Store, manifest: &Value, what: &str) {
+    let find = |topic: &str, key: &str| -> Vec<i64> {
+        let max_bytes = 1 << 20;
+        let query =
+            KeyQuery { topic, key, kind: KeyKind::Key, max_messages: 64, max_bytes, begin: 0, end: i64::MAX };
+        let found = store.find_by_key(&query).unwrap();
+        records(&found.records).map(|record| record.unwrap().physical_offset).collect()
+    };
+    for query in manifest["queriesByKey"].as_array().unwrap() {
+        let (topic, key) = (query["topic"].as_str().unwrap(), query["key"].as_str().unwrap());
+        let expected: Vec<i64> =
+            query["physicalOffsets"].as_array().unwrap().iter().map(|at| at.as_i64().unwrap()).collect();
+        assert_eq!(find(topic, key), expected, "{what}: {topic} {key}");
+    }
+    for message in manifest["messages"].as_array().unwrap() {
+        let Some(id) = message["properties"]["UNIQ_KEY"].as_str() else { continue };
+        let found = find(message["topic"].as_str().unwrap(), id);
+        assert!(found.contains(&message["physicalOffset"].as_i64().unwrap()), "{what}: {message}");
+    }
+}
+
+#[test]
+fn messages_are_found_by_key_in_apaches_index_and_in_one_made_again() {
+    for (version, state) in STORES {
+        let (folder, manifest) = unpack(version, state);
+        let disk = simulate(&folder.path().join("store"));
+        let (store, _) = open(Path::new("/store"), Arc::new(disk.kill()));
+        assert_found_by_key(&store, &manifest, &format!("{version} {state}"));
+        let disk = disk.kill();
+        disk.remove_dirs(Path::new("/store/index")).unwrap();
+        let (store, _) = open(Path::new("/store"), Arc::new(disk));
+        assert_found_by_key(&store, &manifest, &format!("{version} {state}, made again"));
+    }
+}
+
+#[test]
+fn index_files_are_apaches_byte_for_byte() {
+    let index = |disk: &SimDisk| -> BTreeMap<_, _> {
+        disk.files().into_iter().filter(|(path, _)| path.starts_with("/store/index")).collect()
+    };
+    for state in ["clean", "killed"] {
+        let (folder, manifest) = unpack("5.5.0", state);
+        let apaches = simulate(&folder.path().join("store"));
+        assert_eq!(index(&apaches).len(), 3, "{state}");
+
+        let kept = apaches.kill();
+        let (store, _) = open(Path::new("/store"), Arc::new(kept.clone()));
+        assert_found_by_key(&store, &manifest, state);
+        store.close().unwrap();
+        if state == "clean" {
+            assert!(index(&kept) == index(&apaches), "a clean index is left as it is");
+        }
+
+        let made = apaches.kill();
+        made.remove_dirs(Path::new("/store/index")).unwrap();
+        let (store, _) = open(Path::new("/store"), Arc::new(made.clone()));
+        assert_found_by_key(&store, &manifest, state);
+        store.close().unwrap();
+        for disk in [&made, &kept] {
+            let (ours, theirs) = (index(disk), index(&apaches));
+            assert_eq!(ours.len(), theirs.len(), "{state}");
+            for (number, (ours, theirs)) in ours.values().zip(theirs.values()).enumerate() {
+                assert!(ours == theirs, "{state}: file {number}");
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use super::wire::{TestBroker, message};
 fn an_unknown_code_costs_its_request() {
     let broker = TestBroker::start();
     let mut wire = broker.connect();
-    for (code, named) in [(RequestCode(4_711), "4711"), (RequestCode::QUERY_MESSAGE, "QUERY_MESSAGE")] {
+    for (code, named) in [(RequestCode(4_711), "4711"), (RequestCode::POP_MESSAGE, "POP_MESSAGE")] {
         let answer = wire.expect(Command::bare(code), ResponseCode::REQUEST_CODE_NOT_SUPPORTED);
         assert!(answer.remark.unwrap().contains(named));
     }

@@ -17,18 +17,32 @@ macro_rules! suite {
             mod ageing;
             #[path = "captured.rs"]
             mod captured;
+            #[path = "filtering.rs"]
+            mod filtering;
             #[path = "groups.rs"]
             mod groups;
             #[path = "hostile.rs"]
             mod hostile;
             #[path = "pulling.rs"]
             mod pulling;
+            #[path = "querying.rs"]
+            mod querying;
+            #[path = "recalling.rs"]
+            mod recalling;
+            #[path = "relaying.rs"]
+            mod relaying;
+            #[path = "replying.rs"]
+            mod replying;
             #[path = "retrying.rs"]
             mod retrying;
             #[path = "sending.rs"]
             mod sending;
             #[path = "starting.rs"]
             mod starting;
+            #[path = "timing.rs"]
+            mod timing;
+            #[path = "transactions.rs"]
+            mod transactions;
             #[path = "wire.rs"]
             mod wire;
         }

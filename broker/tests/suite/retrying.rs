@@ -75,7 +75,8 @@ fn a_message_that_always_fails_climbs_the_ladder_and_is_buried() {
     wire.expect(send_back("g", &view, 0), ResponseCode::SUCCESS);
     let dead = wait_for(&mut wire, "%DLQ%g", 0);
     assert_eq!((dead.body.as_ref(), dead.property("RETRY_TOPIC")), (&b"bad"[..], Some("orders")));
-    assert_eq!(dead.property("DELAY"), None);
+    assert_eq!((dead.property("DELAY"), dead.property("REAL_TOPIC")), (Some("0"), Some("%RETRY%g")));
+    assert_eq!(dead.reconsume_times, 17);
 }
 
 #[test]

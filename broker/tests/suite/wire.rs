@@ -1,8 +1,11 @@
 //! A client that speaks plain frames, and a broker to speak them to.
 
 use std::{
+    fs,
     io::{ErrorKind, Read, Write},
     net::TcpStream,
+    os::unix::fs::FileExt,
+    path::Path,
     time::Duration,
 };
 
@@ -10,7 +13,7 @@ use rocketmq_boot_broker::{Broker, Settings};
 use rocketmq_boot_protocol::{
     Clock, Command, Encoding, Frame, RequestCode, ResponseCode,
     body::{
-        ConsumerData, Heartbeat, SubscriptionData,
+        ConsumerData, Heartbeat, ProducerData, SubscriptionData,
         dialect::{Dialect, write},
     },
     header::{
@@ -45,6 +48,8 @@ impl TestBroker {
             store_root: folder.path().join("store"),
             commit_log_file_bytes: 1 << 20,
             consume_queue_file_entries: 1_000,
+            index_slots: 1_000,
+            index_entries: 2_000,
             shards: super::SHARDS,
             ..Settings::default()
         };
@@ -58,9 +63,58 @@ impl TestBroker {
         Wire::connect(self.broker.as_ref().unwrap())
     }
 
+    /// The broker as it is after it was killed now: started anew on what its files hold at this moment. This one goes on,
+    /// as nobody, on files of its own.
+    pub(crate) fn killed(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        copy(self.folder.path(), folder.path());
+        let settings = Settings { store_root: folder.path().join("store"), ..self.settings.clone() };
+        let broker = Broker::start(settings.clone(), self.clock.clone()).unwrap();
+        Self { broker: Some(broker), clock: self.clock.clone(), folder, settings }
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.broker.take().unwrap().stop(Duration::from_secs(5));
+    }
+
+    pub(crate) fn start_again(&mut self) {
+        self.broker = Some(Broker::start(self.settings.clone(), self.clock.clone()).unwrap());
+    }
+
     pub(crate) fn restart(&mut self) {
         self.broker.take().unwrap().stop(Duration::from_secs(5));
         self.broker = Some(Broker::start(self.settings.clone(), self.clock.clone()).unwrap());
+    }
+}
+
+/// Copies a folder. The timer wheel is 37 MiB of nearly nothing, so holes stay holes.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (entry, to) = (entry.unwrap(), to);
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+            continue;
+        }
+        let mut source = match fs::File::open(entry.path()) {
+            // A table that is being saved has a name of its own until it takes the place of the one before.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            opened => opened.unwrap(),
+        };
+        let copied = fs::File::create(&to).unwrap();
+        copied.set_len(source.metadata().unwrap().len()).unwrap();
+        let (mut chunk, mut at) = (vec![0; 1 << 20], 0);
+        loop {
+            let read = source.read(&mut chunk).unwrap();
+            if read == 0 {
+                break;
+            }
+            if chunk[..read].iter().any(|byte| *byte != 0) {
+                copied.write_all_at(&chunk[..read], at).unwrap();
+            }
+            at += u64::try_from(read).unwrap();
+        }
     }
 }
 
@@ -149,6 +203,17 @@ impl Wire {
     /// Says that a consumer of `group` subscribes to `topic`.
     pub(crate) fn heartbeat(&mut self, client: &str, group: &str, topic: &str, tags: &str) {
         self.heartbeat_of(client, group, SubscriptionData::tags(topic, tags, 1, java_hash));
+    }
+
+    /// Says that a producer of `group` is here.
+    pub(crate) fn produces_for(&mut self, client: &str, group: &str) {
+        let heartbeat = Heartbeat {
+            client_id: client.into(),
+            producer_data_set: vec![ProducerData { group_name: group.into() }],
+            ..Heartbeat::default()
+        };
+        let request = Command::bare(RequestCode::HEART_BEAT).with_body(write(&heartbeat, Dialect::Fastjson));
+        self.expect(request, ResponseCode::SUCCESS);
     }
 
     /// [`Wire::heartbeat`] with a subscription of the caller's.

@@ -8,7 +8,7 @@ use rocketmq_boot_remoting::{Inbound, Peer};
 
 use crate::{
     core::Core,
-    producer::{request, transaction},
+    producer::{check, request},
 };
 
 /// The largest body of a message that a broker pushes, unpacked.
@@ -31,7 +31,7 @@ impl Inbound for Answers {
     async fn request(&self, peer: &Peer, request: Command) -> Option<Command> {
         let core = self.core.upgrade()?;
         match request.request_code() {
-            RequestCode::CHECK_TRANSACTION_STATE => transaction::check(&core, peer, &request),
+            RequestCode::CHECK_TRANSACTION_STATE => check::check(&core, peer, &request),
             RequestCode::NOTIFY_CONSUMER_IDS_CHANGED => members_changed(&core, peer, &request),
             RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => Some(request::take_in(&core, &request)),
             code => {

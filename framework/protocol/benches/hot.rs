@@ -54,6 +54,7 @@ fn writers(encoding: Encoding) {
         queue_id: 3,
         queue_offset: 987_654_321,
         transaction_id: "C00002021F770000000068F527E80001",
+        recall_handle: None,
         region: "DefaultRegion",
         trace_on: true,
     };

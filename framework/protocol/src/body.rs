@@ -11,7 +11,9 @@ mod kept;
 pub mod lenient;
 pub mod offset;
 pub mod progress;
+pub mod query;
 pub mod registration;
+pub mod relay;
 pub mod route;
 pub mod stats;
 

@@ -442,6 +442,7 @@ fn send_reply(encoding: Encoding) -> SendReply<'static> {
         queue_id: 1,
         queue_offset: i64::MIN,
         transaction_id: "C00002021F770000000068f527e80001",
+        recall_handle: None,
         region: "DefaultRegion",
         trace_on: true,
     }

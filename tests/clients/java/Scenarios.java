@@ -22,10 +22,14 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.LocalTransactionState;
 import org.apache.rocketmq.client.producer.SendCallback;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
+import org.apache.rocketmq.client.producer.TransactionListener;
+import org.apache.rocketmq.client.producer.TransactionMQProducer;
 import org.apache.rocketmq.client.producer.selector.SelectMessageQueueByHash;
+import org.apache.rocketmq.client.utils.MessageUtil;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
@@ -69,6 +73,8 @@ public final class Scenarios {
         ALL.put("push", Scenarios::push);
         ALL.put("retry", Scenarios::retry);
         ALL.put("broadcast", Scenarios::broadcast);
+        ALL.put("transactions", Scenarios::transactions);
+        ALL.put("request-reply", Scenarios::requestReply);
         ALL.put("offsets-before", Scenarios::offsetsBefore);
         ALL.put("offsets-after", Scenarios::offsetsAfter);
     }
@@ -358,6 +364,96 @@ public final class Scenarios {
         until(() -> received.get(0).containsAll(sent) && received.get(1).containsAll(sent), () -> "received " + received);
         consumers.forEach(DefaultMQPushConsumer::shutdown);
         producer.shutdown();
+    }
+
+    private void transactions() throws Exception {
+        Map<String, List<String>> asked = new ConcurrentHashMap<>();
+        TransactionMQProducer producer = new TransactionMQProducer(topic + "-producer");
+        producer.setNamesrvAddr(nameServer);
+        producer.setInstanceName(topic + "-producer-" + name);
+        producer.setSendMsgTimeout(10_000);
+        producer.setTransactionListener(new TransactionListener() {
+            @Override
+            public LocalTransactionState executeLocalTransaction(Message message, Object unused) {
+                String body = new String(message.getBody(), StandardCharsets.UTF_8);
+                return body.startsWith("commit") ? LocalTransactionState.COMMIT_MESSAGE
+                    : body.startsWith("rollback") ? LocalTransactionState.ROLLBACK_MESSAGE
+                    : LocalTransactionState.UNKNOW;
+            }
+
+            @Override
+            public LocalTransactionState checkLocalTransaction(MessageExt message) {
+                List<String> before = asked.computeIfAbsent(body(message), unused -> new ArrayList<>());
+                synchronized (before) {
+                    before.add(message.getTopic() + " " + message.getTags() + " " + message.getTransactionId().equals(message.getMsgId())
+                        + " " + message.getProperty("TRANSACTION_CHECK_TIMES"));
+                    return before.size() == 1 ? LocalTransactionState.UNKNOW
+                        : body(message).startsWith("late-commit") ? LocalTransactionState.COMMIT_MESSAGE
+                        : LocalTransactionState.ROLLBACK_MESSAGE;
+                }
+            }
+        });
+        producer.start();
+        Set<String> expected = new TreeSet<>();
+        Map<String, String> ids = new TreeMap<>();
+        for (String kind : Arrays.asList("rollback", "late-rollback", "commit", "late-commit")) {
+            for (int i = 0; i < 3; i++) {
+                String body = kind + "-" + i;
+                SendResult result = producer.sendMessageInTransaction(new Message(topic, "TagX", "key-" + i, bytes(body)), null);
+                stored(result);
+                if (kind.endsWith("commit")) {
+                    expected.add(body);
+                    ids.put(body, result.getMsgId());
+                }
+            }
+        }
+        Map<String, MessageExt> received = receive(expected, "TagX", Scenarios::body);
+        for (Map.Entry<String, MessageExt> each : received.entrySet()) {
+            MessageExt message = each.getValue();
+            check((message.getSysFlag() & 12) == 8, "system flag " + message.getSysFlag());
+            check(ids.get(each.getKey()).equals(message.getMsgId()), each.getKey() + " came with id " + message.getMsgId());
+            check(message.getKeys().equals("key-" + each.getKey().substring(each.getKey().length() - 1)), "keys " + message.getKeys());
+        }
+        until(() -> asked.size() == 6 && asked.values().stream().allMatch(times -> times.size() == 2), () -> "asked " + asked);
+        List<String> questions = Arrays.asList(topic + " TagX true 1", topic + " TagX true 2");
+        asked.forEach((body, times) -> check(times.equals(questions), body + " was asked about as " + times));
+        producer.shutdown();
+    }
+
+    private void requestReply() throws Exception {
+        DefaultMQProducer replier = new DefaultMQProducer(topic + "-replier");
+        replier.setNamesrvAddr(nameServer);
+        replier.setInstanceName(topic + "-replier-" + name);
+        replier.setSendMsgTimeout(10_000);
+        replier.start();
+        AtomicReference<Throwable> failure = new AtomicReference<>();
+        DefaultMQPushConsumer consumer = consumer("group");
+        consumer.subscribe(topic, "*");
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+            for (MessageExt each : messages) {
+                try {
+                    // Every other reply is long enough for the client to compress it.
+                    String padding = body(each).endsWith("1") ? "-" + "x".repeat(9000) : "";
+                    stored(replier.send(MessageUtil.createReplyMessage(each, bytes("reply to " + body(each) + padding)), 10_000));
+                } catch (Exception e) {
+                    failure.set(e);
+                }
+            }
+            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+        });
+        consumer.start();
+        DefaultMQProducer requester = producer();
+        for (int i = 0; i < 4; i++) {
+            Message reply = requester.request(new Message(topic, bytes("request-" + i)), PATIENCE_SECONDS * 1000);
+            String text = new String(reply.getBody(), StandardCharsets.UTF_8);
+            check(text.startsWith("reply to request-" + i), "reply " + text);
+            check(reply.getProperty("CORRELATION_ID") != null && reply.getProperty("PUSH_REPLY_TIME") != null,
+                "properties " + reply.getProperties().keySet());
+        }
+        check(failure.get() == null, "a reply failed: " + failure.get());
+        consumer.shutdown();
+        requester.shutdown();
+        replier.shutdown();
     }
 
     private void offsetsBefore() throws Exception {

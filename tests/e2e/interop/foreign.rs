@@ -7,9 +7,12 @@ use rocketmq_boot_tests::foreign::{Client, Program};
 
 use crate::servers::{ours, scratch};
 
+/// Producers are asked soon and often how their transactions ended.
+const CONFIGURATION: &str = "transactionTimeOut=1000\ntransactionCheckInterval=2000\n";
+
 fn serve(servers: Servers, client: Client) {
     let program = Program::build(client, scratch());
-    let mut cluster = Cluster::start(servers, "");
+    let mut cluster = Cluster::start(servers, CONFIGURATION);
     for scenario in client.scenarios() {
         cluster.create_topic(&format!("foreign-{scenario}"), 4);
     }

@@ -139,8 +139,8 @@ impl Wheel {
         }
     }
 
-    pub(super) fn first(&self) -> Option<i64> {
-        self.slots.keys().next().copied()
+    pub(super) fn first_from(&self, tick: i64) -> Option<i64> {
+        self.slots.range(tick..).next().map(|(tick, _)| *tick)
     }
 
     /// Units that wait, recalls counted as minus one.

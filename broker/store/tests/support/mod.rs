@@ -21,6 +21,7 @@ pub(crate) fn options() -> Options {
         consume_queue_file_entries: 16,
         // Tests flush when they mean to.
         flush: Flush::Async { interval: Duration::from_secs(3600) },
+        index: None,
         ..Options::new("/store")
     }
 }

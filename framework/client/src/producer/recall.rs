@@ -5,7 +5,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use rocketmq_boot_protocol::{
     Command, RequestCode,
-    header::recall::{RecallMessage, RecallMessageReply},
+    header::timer::{RecallMessage, RecallMessageReply},
 };
 
 use super::Shared;
@@ -27,7 +27,6 @@ pub(super) async fn recall(shared: &Shared, topic: &str, handle: &str) -> Result
         producer_group: Some(shared.group.clone()),
         topic: topic.into_owned(),
         recall_handle: handle.to_owned(),
-        broker_name: Some(broker),
     };
     let request = Command::request(RequestCode::RECALL_MESSAGE, &header);
     let answer = core.ask(&peer, "recall a message", request).await?;

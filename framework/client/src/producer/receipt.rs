@@ -78,7 +78,7 @@ pub(super) fn read(
             offset_message_id: offset_id.to_owned(),
             queue: queue.clone(),
             queue_offset: reply.queue_offset.saturating_add(index),
-            recall_handle: answer.fields.get("recallHandle").map(ToOwned::to_owned),
+            recall_handle: reply.recall_handle.clone(),
         }
     });
     Ok(receipts.collect())
@@ -96,6 +96,7 @@ mod tests {
             queue_id: 3,
             queue_offset: 40,
             transaction_id: None,
+            recall_handle: None,
         };
         Command::success(&Command::bare(RequestCode::SEND_MESSAGE_V2)).with_header(&header)
     }

@@ -15,9 +15,9 @@ use rocketmq_boot_protocol::{
         group::{ConsumerGroup, UnregisterClient},
         offset::{OffsetReply, QueryConsumerOffset, QueueOffset, UpdateConsumerOffset},
         pull::{PullMessage, PullMessageReply, sys_flag},
-        recall::{RecallMessage, RecallMessageReply},
         reply::PushReply,
         send::{SendBack, SendMessageReply, SendMessageShort},
+        timer::{RecallMessage, RecallMessageReply},
         topic::TopicName,
         transaction::{CheckTransactionState, EndTransaction},
     },
@@ -210,14 +210,13 @@ impl Broker {
             queue_id: header.queue_id,
             queue_offset: offset,
             transaction_id: None,
+            recall_handle: properties.contains("TIMER_").then(|| {
+                URL_SAFE.encode(format!("v1 {} {} 1700000000000 {offset}", header.topic, self.name))
+            }),
         };
         let mut answer = Command::success(request).with_header(&reply);
         answer.fields.insert("MSG_REGION", "DefaultRegion");
         answer.fields.insert("TRACE_ON", "true");
-        if properties.contains("TIMER_") {
-            let handle = format!("v1 {} {} 1700000000000 {offset}", header.topic, self.name);
-            answer.fields.insert("recallHandle", URL_SAFE.encode(handle));
-        }
         Ok(answer)
     }
 

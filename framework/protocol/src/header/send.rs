@@ -78,6 +78,8 @@ headers! {
         queue_offset: i64 = "queueOffset",
         /// The message's unique key.
         transaction_id: Option<String> = "transactionId",
+        /// What takes the message back while it waits for its instant; 5.2 and newer.
+        recall_handle: Option<String> = "recallHandle",
     }
 
     /// A failed message on its way back: 36.

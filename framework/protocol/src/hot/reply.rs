@@ -39,6 +39,8 @@ pub struct SendReply<'a> {
     pub queue_offset: i64,
     /// The message's unique key; left out when empty.
     pub transaction_id: &'a str,
+    /// What takes the message back while it waits for its instant.
+    pub recall_handle: Option<&'a str>,
     /// The broker's region, usually `DefaultRegion`.
     pub region: &'a str,
     /// Whether clients shall trace.
@@ -67,6 +69,9 @@ impl SendReply<'_> {
         response.number("queueOffset", self.queue_offset);
         if !self.transaction_id.is_empty() {
             response.text("transactionId", self.transaction_id);
+        }
+        if let Some(handle) = self.recall_handle {
+            response.text("recallHandle", handle);
         }
         response.finish(&[]);
     }
@@ -265,6 +270,7 @@ mod tests {
                     queue_id,
                     queue_offset,
                     transaction_id,
+                    recall_handle: None,
                     region: "Default\"Region",
                     trace_on: true,
                 };

@@ -39,10 +39,11 @@ impl Captured {
     }
 }
 
-/// All captured frames of all clients. The broker's tests read them too.
+/// All captured frames of all clients. The broker's tests and the seeds of the fuzz targets read them too.
 pub(crate) fn all() -> Vec<Captured> {
     let protocol = match env!("CARGO_PKG_NAME") {
         "rocketmq-boot-protocol" => ".",
+        "rocketmq-boot-fuzz" => "../../framework/protocol",
         _ => "../framework/protocol",
     };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(protocol).join("tests/vectors/frames");

@@ -140,6 +140,7 @@ fn send_replies_say_what_apache_says() {
             queue_id: header.queue_id,
             queue_offset: header.queue_offset,
             transaction_id: header.transaction_id.as_deref().unwrap_or_default(),
+            recall_handle: None,
             region: theirs.fields.get("MSG_REGION").unwrap(),
             trace_on: theirs.fields.get("TRACE_ON") == Some("true"),
         }

@@ -1,25 +1,23 @@
-//! Taking a delayed message back: 370, since 5.3.2.
+//! Messages that wait for an instant: code 370.
 
 use crate::fields::headers;
 
 headers! {
-    /// Takes back a message that its timer holds.
+    /// Takes back a message that waits: 370.
     #[doc(alias = "RecallMessageRequestHeader")]
     RecallMessage {
         /// The producer's group.
         producer_group: Option<String> = "producerGroup",
         /// The topic that the message was sent to.
         topic: String = "topic",
-        /// What the answer to the send said.
+        /// What the sender was told: [`SendMessageReply::recall_handle`](super::send::SendMessageReply::recall_handle).
         recall_handle: String = "recallHandle",
-        /// The broker that is meant.
-        broker_name: Option<String> = "bname",
     }
 
-    /// The answer.
+    /// The answer to a recall.
     #[doc(alias = "RecallMessageResponseHeader")]
     RecallMessageReply {
-        /// The id of the message that was taken back.
+        /// The unique key of the message that will not come.
         message_id: String = "msgId",
     }
 }
