@@ -68,6 +68,11 @@ impl Filter {
         Self::Codes(tags.map(|tag| i64::from(java_hash(tag))).collect())
     }
 
+    /// What it holds beside itself. What is shared with others counts for nothing.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        if let Self::Codes(codes) = self { size_of_val(&**codes) } else { 0 }
+    }
+
     /// Whether a message with this code may pass. Like Apache's, the comparison is on 32 bits.
     pub(crate) fn passes(&self, tags_code: i64) -> bool {
         match self {

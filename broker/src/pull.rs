@@ -45,6 +45,13 @@ pub(crate) struct Pull {
     reader: Option<Arc<Reader>>,
 }
 
+impl Pull {
+    /// What its filter costs beside the pull itself.
+    pub(crate) fn filter_bytes(&self) -> usize {
+        self.filter.heap_bytes()
+    }
+}
+
 /// What became of a pull on the hot path.
 #[derive(Debug)]
 pub(crate) enum Pulled {

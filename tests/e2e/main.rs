@@ -9,3 +9,4 @@ mod own_client;
 mod own_consumers;
 mod servers;
 mod startup;
+mod stopping;

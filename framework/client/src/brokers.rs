@@ -66,8 +66,9 @@ impl Brokers {
         state.names.retain(|name, _| named.contains(name.as_str()));
         let State { names, peers } = &mut *state;
         let addresses: HashSet<&String> = names.values().flat_map(BTreeMap::values).collect();
+        let fast: HashSet<String> = addresses.iter().filter_map(|address| vip_address(address)).collect();
         peers.retain(|address, peer| {
-            let keep = addresses.contains(address);
+            let keep = addresses.contains(address) || fast.contains(address);
             if !keep {
                 tracing::info!(broker = %address, "broker left the cluster");
                 peer.close();
@@ -121,6 +122,13 @@ impl Brokers {
     }
 }
 
+/// The address of a broker's second port, which takes nothing but sends.
+pub(crate) fn vip_address(address: &str) -> Option<String> {
+    let (host, port) = address.rsplit_once(':')?;
+    let port = port.parse::<u16>().ok()?.checked_sub(2)?;
+    Some(format!("{host}:{port}"))
+}
+
 impl std::fmt::Debug for Brokers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Brokers").field("names", &self.state.read().names).finish_non_exhaustive()
@@ -169,6 +177,21 @@ mod tests {
         assert_eq!(member("b", 0), Some(("only".to_owned(), 2)));
         assert_eq!(member("c", 0), None);
         assert!(brokers.master("b").is_none());
+    }
+
+    #[test]
+    fn the_second_port_is_two_below_and_goes_with_its_broker() {
+        assert_eq!(vip_address("10.0.0.1:10911").as_deref(), Some("10.0.0.1:10909"));
+        assert_eq!(vip_address("[::1]:10911").as_deref(), Some("[::1]:10909"));
+        assert_eq!([vip_address("a:1"), vip_address("a")], [None, None]);
+        let brokers = Brokers::new(PeerOptions::default(), None);
+        let one = route(&[("a", &[(0, "a:10911")])]);
+        brokers.learn(&one);
+        brokers.peer("a:10909");
+        brokers.peer("b:10909");
+        brokers.forget_all_but([&one].into_iter());
+        let state = brokers.state.read();
+        assert_eq!(state.peers.keys().collect::<Vec<_>>(), ["a:10909"]);
     }
 
     #[test]

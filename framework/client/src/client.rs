@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use rocketmq_boot_protocol::message::MessageView;
 use tokio_util::sync::DropGuard;
 
 use crate::{
-    Admin, ClientBuilder, Error, LitePullConsumerBuilder, ProducerBuilder, PullConsumer, PushConsumerBuilder,
-    core::Core,
+    Admin, Checker, ClientBuilder, Error, LitePullConsumerBuilder, ProducerBuilder, PullConsumer,
+    PushConsumerBuilder, Replying, TransactionProducerBuilder, core::Core,
 };
 
 /// A connection to one RocketMQ cluster.
@@ -93,6 +95,75 @@ impl Client {
     #[doc(alias = "DefaultMQProducer")]
     pub fn producer(&self, group: impl Into<String>) -> ProducerBuilder {
         ProducerBuilder::new(self.clone(), group.into())
+    }
+
+    /// Starts a producer of messages in transactions. The checker answers when a broker asks how one ended: after a
+    /// crash, or when the outcome was told too late or not at all.
+    ///
+    /// # Errors
+    /// As [`Client::producer`], and [`Error::GroupInUse`] when this client has checkers of the group already.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use rocketmq_boot_client::{Client, Message, MessageView, Resolution};
+    ///
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let producer = client
+    ///     .transaction_producer("shop", |_: MessageView| async { Resolution::Unknown })
+    ///     .checker_of("refund", |_: MessageView| async { Resolution::Rollback })
+    ///     .await?;
+    /// let receipt = producer
+    ///     .transaction(Message::new("orders", "4711"))
+    ///     .kind("refund")
+    ///     .run(|_half| async { Resolution::Commit })
+    ///     .await?;
+    /// assert_eq!(receipt.resolution, Resolution::Commit);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "TransactionMQProducer")]
+    pub fn transaction_producer(
+        &self,
+        group: impl Into<String>,
+        checker: impl Checker,
+    ) -> TransactionProducerBuilder {
+        TransactionProducerBuilder::new(self.producer(group), Arc::new(checker))
+    }
+
+    /// Answers a request that was consumed: a message whose sender used
+    /// [`Producer::request`](crate::Producer::request), or Java's. Await the builder.
+    ///
+    /// # Errors
+    /// [`Error::NotARequest`] for another message, [`Error::Refused`] when the requester is not there any more.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use rocketmq_boot_client::{Client, MessageView, Verdict};
+    ///
+    /// # async fn example(client: Client) -> Result<(), rocketmq_boot_client::Error> {
+    /// let replier = client.clone();
+    /// let consumer = client
+    ///     .push_consumer("quoting")
+    ///     .subscribe("quotes", "*")
+    ///     .start(move |request: MessageView| {
+    ///         let replier = replier.clone();
+    ///         async move {
+    ///             match replier.reply(&request, "42").await {
+    ///                 Ok(()) => Verdict::done(),
+    ///                 Err(error) if error.is_retryable() => Verdict::retry(),
+    ///                 Err(_) => Verdict::done(),
+    ///             }
+    ///         }
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "createReplyMessage")]
+    pub fn reply(&self, request: &MessageView, body: impl Into<Bytes>) -> Replying {
+        Replying::new(self.clone(), request, body.into())
     }
 
     /// Describes a push consumer of a group; [`PushConsumerBuilder::start`] starts it.

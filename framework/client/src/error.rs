@@ -2,7 +2,7 @@
 //!
 //! [`SendError`](crate::SendError) and [`StopError`](crate::StopError) stand beside what raises them.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{fmt, io, path::PathBuf, sync::Arc};
 
 use rocketmq_boot_protocol::{
     DecodeError, ResponseCode,
@@ -12,6 +12,35 @@ use rocketmq_boot_protocol::{
 use rocketmq_boot_remoting as remoting;
 
 use crate::Scope;
+
+/// What only newer brokers can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Feature {
+    /// Delivery after any time or at an instant: 5.0.0. Older brokers would deliver at once.
+    Timer,
+    /// Taking a delayed message back: 5.3.2.
+    Recall,
+}
+
+impl Feature {
+    /// The first release that has it, as brokers number their releases.
+    pub(crate) const fn since(self) -> i32 {
+        match self {
+            Self::Timer => 413,
+            Self::Recall => 477,
+        }
+    }
+}
+
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Timer => "delivery at any time",
+            Self::Recall => "recalling messages",
+        })
+    }
+}
 
 /// A client, producer or consumer that could not start, or a question that the cluster did not answer.
 ///
@@ -71,6 +100,30 @@ pub enum Error {
         /// What happened on the way.
         source: remoting::Error,
     },
+    /// The broker is too old for what was asked.
+    #[error("broker {broker} of version {version} does not support {feature}")]
+    Unsupported {
+        /// What it lacks.
+        feature: Feature,
+        /// Its address.
+        broker: String,
+        /// The number that it gives its release: 407 is 4.9.7, 413 is 5.0.0.
+        version: i32,
+    },
+    /// The handle of a recall is none that a broker gives.
+    #[error("`{handle}` is no recall handle of topic `{topic}`")]
+    RecallHandle {
+        /// The topic.
+        topic: String,
+        /// The handle, shortened.
+        handle: String,
+    },
+    /// A reply was to be sent to a message that does not ask for one.
+    #[error("message {message_id} is no request: it does not say who waits for a reply")]
+    NotARequest {
+        /// The message's id.
+        message_id: String,
+    },
     /// The answer is not what its code promises.
     #[error("{address} answered what cannot be read: {source}")]
     Answer {
@@ -79,8 +132,9 @@ pub enum Error {
         /// What is wrong with the answer.
         source: DecodeError,
     },
-    /// This client has a consumer of the group already. Use one consumer with several topics, or another client.
-    #[error("this client already has a consumer of group `{group}`")]
+    /// This client has a consumer, or a producer of transactions, of the group already. Use one with several topics
+    /// or kinds, or another client.
+    #[error("this client already has a member of group `{group}`")]
     GroupInUse {
         /// The group.
         group: String,
@@ -178,4 +232,22 @@ pub enum Error {
     /// The client was closed.
     #[error("the client is closed")]
     Closed,
+}
+
+impl Error {
+    /// Whether asking the same again, later, may succeed.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::NameServers { .. } | Self::NoRoute { .. } | Self::UnknownBroker { .. } => true,
+            Self::Call { source, .. } => !matches!(source, remoting::Error::TooLarge { .. }),
+            Self::Refused { code, .. } => matches!(
+                *code,
+                ResponseCode::SYSTEM_ERROR
+                    | ResponseCode::SYSTEM_BUSY
+                    | ResponseCode::SERVICE_NOT_AVAILABLE
+                    | ResponseCode::GO_AWAY
+            ),
+            _ => false,
+        }
+    }
 }

@@ -20,10 +20,13 @@ use rocketmq_boot_protocol::{
 };
 use rocketmq_boot_remoting::{Inbound, Peer};
 
-use crate::core::Core;
+use crate::{
+    core::Core,
+    producer::{request, transaction},
+};
 
-/// The largest body that a message may have which is handed over directly, unpacked.
-const MAX_BODY_BYTES: usize = 64 << 20;
+/// The largest body of a message that a broker pushes, unpacked.
+pub(crate) const MAX_PUSHED_BODY_BYTES: usize = 64 << 20;
 
 /// Answers brokers for a client, as long as there is one.
 pub(crate) struct Answers {
@@ -44,6 +47,10 @@ impl Inbound for Answers {
     async fn request(&self, peer: &Peer, request: Command) -> Option<Command> {
         let core = self.core.upgrade()?;
         let answer = match request.request_code() {
+            // Those that take long go on in tasks of their own: only so many requests of a connection are handled at
+            // a time.
+            RequestCode::CHECK_TRANSACTION_STATE => Ok(transaction::check(&core, peer, &request)),
+            RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => Ok(Some(request::take_in(&core, &request))),
             RequestCode::NOTIFY_CONSUMER_IDS_CHANGED => members_changed(&core, &request),
             RequestCode::RESET_CONSUMER_CLIENT_OFFSET => reset(&core, &request),
             RequestCode::GET_CONSUMER_STATUS_FROM_CLIENT => positions(&core, &request),
@@ -62,8 +69,9 @@ impl Inbound for Answers {
     }
 
     /// A broker drops a client from its groups with the connection; the next heartbeat brings it back.
-    fn disconnected(&self, _: &Peer) {
+    fn disconnected(&self, peer: &Peer) {
         if let Some(core) = self.core.upgrade() {
+            core.introduced.forget(peer.address());
             core.pulse.notify_one();
         }
     }
@@ -128,7 +136,7 @@ async fn consume_directly(core: &Core, request: &Command) -> Answer {
     let group = header.consumer_group;
     let consumer = core.groups.consumer(&group).ok_or_else(|| no_consumer(&group))?;
     let record = Record::decode(&request.body).map_err(unreadable)?;
-    let message = MessageView::decode(&record, MAX_BODY_BYTES).map_err(unreadable)?;
+    let message = MessageView::decode(&record, MAX_PUSHED_BODY_BYTES).map_err(unreadable)?;
     let broker = header.broker_name.unwrap_or_default();
     let result = consumer.consume_directly(message, &broker).await;
     let result =

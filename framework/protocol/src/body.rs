@@ -26,4 +26,6 @@ pub use group::{
 };
 pub use kept::More;
 pub use offset::{ConsumerOffsets, QueueOffsets};
-pub use route::{BrokerData, ClusterInfo, KvTable, QueueData, TopicList, TopicRoute};
+pub use route::{
+    BrokerData, BrokerMemberGroup, BrokerMembers, ClusterInfo, KvTable, QueueData, TopicList, TopicRoute,
+};

@@ -38,6 +38,11 @@ pub struct PeerOptions {
     pub max_calls: usize,
     /// Requests of the server answered at a time; above it nothing is read **(default: 64)**.
     pub max_inbound: usize,
+    /// How connections are encrypted **(default: not at all)**.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::Tls>,
+    /// What completes every request **(default: nothing)**.
+    pub outbound: Option<Arc<dyn Outbound>>,
 }
 
 impl Default for PeerOptions {
@@ -51,8 +56,17 @@ impl Default for PeerOptions {
             max_unwritten_bytes: 16 * 1024 * 1024,
             max_calls: 65_536,
             max_inbound: 64,
+            #[cfg(feature = "tls")]
+            tls: None,
+            outbound: None,
         }
     }
+}
+
+/// Completes requests before they are written: signs them, or says for whom they speak.
+pub trait Outbound: fmt::Debug + Send + Sync + 'static {
+    /// Changes a request that is about to be sent; nothing but the opaque is changed after it.
+    fn request(&self, request: &mut Command);
 }
 
 /// Answers the requests that a server sends to its client.
@@ -127,9 +141,25 @@ impl Peer {
     /// No connection, no answer within `limit`, or any other [`Error`]. A response with an error code is a
     /// response.
     pub async fn call(&self, mut request: Command, limit: Duration) -> Result<Command, Error> {
+        self.complete(&mut request);
+        self.call_with(|opaque, out| request.encode_as(opaque, out), limit).await
+    }
+
+    /// [`Peer::call`] for a request that exists only as the frame that `encode` appends: once for every connection
+    /// that has to be tried, with the opaque to write.
+    ///
+    /// Such a request is not completed by [`PeerOptions::outbound`], see [`Peer::completes`].
+    ///
+    /// # Errors
+    /// As [`Peer::call`].
+    pub async fn call_with(
+        &self,
+        encode: impl Fn(i32, &mut Vec<u8>) + Send + Sync,
+        limit: Duration,
+    ) -> Result<Command, Error> {
         let exchange = async {
             loop {
-                match self.link().await?.send(&mut request).await {
+                match self.link().await?.send(&encode).await {
                     Ok(call) => return call.await,
                     // The connection went before a byte was taken, so the call has not begun.
                     Err(Error::Closed { .. }) if !self.is_closed() => {}
@@ -147,7 +177,8 @@ impl Peer {
     /// # Errors
     /// No connection, or one that takes no more bytes at present.
     pub async fn one_way(&self, request: Command) -> Result<(), Error> {
-        let request = request.one_way();
+        let mut request = request.one_way();
+        self.complete(&mut request);
         loop {
             match self.link().await?.try_write(&request) {
                 Err(Error::Closed { .. }) if !self.is_closed() => {}
@@ -192,6 +223,27 @@ impl Peer {
     pub fn silent_for(&self) -> Option<Duration> {
         match &*self.inner.state.lock() {
             State::Connected(link) if link.is_open() => Some(link.silent_for()),
+            _ => None,
+        }
+    }
+
+    /// Whether requests are completed by [`PeerOptions::outbound`].
+    pub fn completes(&self) -> bool {
+        self.inner.options.outbound.is_some()
+    }
+
+    fn complete(&self, request: &mut Command) {
+        if let Some(outbound) = &self.inner.options.outbound {
+            outbound.request(request);
+        }
+    }
+
+    /// The version that the server gave itself in an answer on the present connection; `None` before the first.
+    ///
+    /// RocketMQ numbers its releases, two a release: 407 is 4.9.7, 413 is 5.0.0.
+    pub fn version(&self) -> Option<i32> {
+        match &*self.inner.state.lock() {
+            State::Connected(link) if link.is_open() => link.version(),
             _ => None,
         }
     }

@@ -30,7 +30,7 @@ const FIRST_LEVEL: i32 = 3;
 const MAX_REASON_CHARS: usize = 1_000;
 
 /// Attempts and time for a message that is sent to its retry topic.
-const EFFORT: Effort = Effort { attempts: 3, limit: Duration::from_secs(3), insist_on_durability: false };
+const EFFORT: Effort<'_> = Effort::new(3, Duration::from_secs(3));
 
 /// What a broker has to know about a message to find it again.
 #[derive(Debug, Clone)]
@@ -189,15 +189,14 @@ fn copy(
         _ => (message.reconsume_times.saturating_add(1), max_retries),
     };
     Ok(Outgoing {
-        code: RequestCode::SEND_MESSAGE_V2,
         group: PRODUCER_GROUP.to_owned(),
         topic: retry_topic.to_owned(),
         body: message.body.clone(),
         properties: properties.as_str().to_owned(),
-        sys_flag: 0,
         flag: message.flag,
         born_timestamp: message.born_timestamp,
         reconsumed: Some(reconsumed),
+        ..Outgoing::default()
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE};
 use rocketmq_boot_protocol::{
     Command, DecodeError, Header, RequestCode, ResponseCode,
     body::{
@@ -14,20 +15,28 @@ use rocketmq_boot_protocol::{
         group::{ConsumerGroup, UnregisterClient},
         offset::{OffsetReply, QueryConsumerOffset, QueueOffset, SearchOffset, UpdateConsumerOffset},
         pull::{PullMessage, PullMessageReply, sys_flag},
+        recall::{RecallMessage, RecallMessageReply},
+        reply::PushReply,
         send::{SendBack, SendMessageReply, SendMessageShort},
         topic::TopicName,
+        transaction::{CheckTransactionState, EndTransaction},
     },
     message::{
         batch,
         hash::java_hash,
+        id::OffsetMessageId,
         property,
         record::{Draft, Record},
+        sys_flag::Transaction,
     },
-    topic::{PERM_READ, PERM_WRITE, dlq_topic, retry_topic},
+    topic::{PERM_READ, PERM_WRITE, TRANS_HALF_TOPIC, dlq_topic, retry_topic},
 };
 use tokio::time::{Instant, timeout_at};
 
 use super::{Answers, Broker, Member};
+
+/// What the brokers' cluster is called.
+const CLUSTER: &str = "C";
 
 /// Positions say which queue and offset a message has, so that it can be found again.
 const QUEUE_STRIDE: i64 = 1_000_000;
@@ -40,6 +49,9 @@ impl Broker {
             RequestCode::UNREGISTER_CLIENT => self.unregister(request),
             RequestCode::GET_CONSUMER_LIST_BY_GROUP => self.members(request),
             RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE => self.send(request),
+            RequestCode::SEND_REPLY_MESSAGE_V2 => self.reply(request),
+            RequestCode::END_TRANSACTION => self.end_transaction(request),
+            RequestCode::RECALL_MESSAGE => self.recall(request),
             RequestCode::CONSUMER_SEND_MSG_BACK => self.send_back(request),
             RequestCode::PULL_MESSAGE | RequestCode::LITE_PULL_MESSAGE => self.pull(request).await,
             RequestCode::LOCK_BATCH_MQ => self.lock(request),
@@ -75,6 +87,7 @@ impl Broker {
             broker_datas: cluster
                 .iter()
                 .map(|(name, address)| BrokerData {
+                    cluster: CLUSTER.to_owned(),
                     broker_name: name.clone(),
                     broker_addrs: [(0, address.clone())].into_iter().chain(slaves_of(name)).collect(),
                     ..BrokerData::default()
@@ -99,6 +112,10 @@ impl Broker {
         let heartbeat: Heartbeat = lenient::read("heartbeat", &request.body)?;
         let mut state = self.state.lock();
         let mut changed = Vec::new();
+        state.clients.insert(heartbeat.client_id.clone(), answers.connection);
+        for data in heartbeat.producer_data_set {
+            state.producers.insert(data.group_name, answers.connection);
+        }
         for data in heartbeat.consumer_data_set {
             state.topics.entry(retry_topic(&data.group_name)).or_insert_with(|| vec![Vec::new()]);
             let member = Member { connection: answers.connection, subscriptions: data.subscription_data_set };
@@ -223,6 +240,13 @@ impl Broker {
         draft.queue_id = header.queue_id;
         draft.sys_flag = header.sys_flag;
         draft.reconsume_times = header.reconsume_times;
+        let more = format!("CLUSTER\u{1}{CLUSTER}\u{2}");
+        draft.more_properties = more.as_bytes();
+        let half = Transaction::of(header.sys_flag) == Transaction::Prepared;
+        if half {
+            // The real topic is known again from the end of the transaction.
+            draft.topic = TRANS_HALF_TOPIC.as_bytes();
+        }
         let offset = if header.batch {
             let items = batch::items(&request.body).collect::<Result<Vec<_>, _>>().unwrap();
             let offsets: Vec<i64> = items
@@ -235,13 +259,82 @@ impl Broker {
         } else {
             self.append(queue_id, draft)
         };
+        let physical_offset = u64::try_from(i64::from(header.queue_id) * QUEUE_STRIDE + offset).unwrap();
+        let place = OffsetMessageId { host: self.address.parse().unwrap(), physical_offset };
         let reply = SendMessageReply {
-            message_id: format!("{}:{offset}", self.name),
+            message_id: place.to_string(),
             queue_id: header.queue_id,
             queue_offset: offset,
             transaction_id: None,
             recall_handle: None,
         };
+        let mut answer = Command::success(request).with_header(&reply);
+        answer.fields.insert("MSG_REGION", "DefaultRegion");
+        answer.fields.insert("TRACE_ON", "true");
+        if properties.contains("TIMER_") {
+            let handle = format!("v1 {} {} 1700000000000 {offset}", header.topic, self.name);
+            answer.fields.insert("recallHandle", URL_SAFE.encode(handle));
+        }
+        Ok(answer)
+    }
+
+    /// Makes a half message visible, or forgets it.
+    fn end_transaction(&self, request: &Command) -> Result<Command, DecodeError> {
+        let header = request.header::<EndTransaction>()?;
+        if Transaction::of(header.commit_or_rollback) == Transaction::Commit {
+            let (queue, offset) = (header.commit_log_offset / QUEUE_STRIDE, header.tran_state_table_offset);
+            let (queue, offset) = (usize::try_from(queue).unwrap(), usize::try_from(offset).unwrap());
+            let bytes = self.state.lock().topics[TRANS_HALF_TOPIC][queue][offset].clone();
+            let record = Record::decode(&bytes).unwrap();
+            self.append(queue, draft(&header.topic.unwrap(), record.body, record.properties));
+        }
+        Ok(Command::success(request))
+    }
+
+    /// Asks the producers of a group how the transaction of a half message ended.
+    pub(crate) fn check_transaction(&self, group: &str, topic: &str, queue: usize, offset: usize) {
+        let bytes = self.state.lock().topics[TRANS_HALF_TOPIC][queue][offset].clone();
+        let record = Record::decode(&bytes).unwrap();
+        let header = CheckTransactionState {
+            topic: Some(topic.to_owned()),
+            tran_state_table_offset: i64::try_from(offset).unwrap(),
+            commit_log_offset: record.physical_offset,
+            message_id: record.property(property::UNIQ_KEY).map(ToOwned::to_owned),
+            transaction_id: record.property(property::UNIQ_KEY).map(ToOwned::to_owned),
+            offset_message_id: None,
+            broker_name: Some(self.name.clone()),
+        };
+        let request = Command::request(RequestCode::CHECK_TRANSACTION_STATE, &header).one_way();
+        self.ask_producer(group, &request.with_body(bytes));
+    }
+
+    /// Pushes a reply to the client that it is for.
+    fn reply(&self, request: &Command) -> Result<Command, DecodeError> {
+        let header = request.header::<SendMessageShort>()?;
+        let properties = header.properties.clone().unwrap_or_default();
+        let client = property::get(&properties, property::REPLY_TO_CLIENT).unwrap_or_default();
+        let push = PushReply {
+            producer_group: header.producer_group.clone(),
+            topic: header.topic.clone(),
+            properties: header.properties.clone(),
+            sys_flag: header.sys_flag,
+            ..PushReply::default()
+        };
+        let push = Command::request(RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT, &push)
+            .with_body(request.body.clone());
+        let state = self.state.lock();
+        match state.clients.get(client).and_then(|connection| state.connections.get(connection)) {
+            Some(connection) => {
+                let _ = connection.send(Some(push.to_bytes().to_vec()));
+                Ok(Command::success(request))
+            }
+            None => Ok(Command::failure(request, ResponseCode::SYSTEM_ERROR, "channel not found")),
+        }
+    }
+
+    fn recall(&self, request: &Command) -> Result<Command, DecodeError> {
+        let header = request.header::<RecallMessage>()?;
+        let reply = RecallMessageReply { message_id: header.recall_handle.unwrap_or_default() };
         Ok(Command::success(request).with_header(&reply))
     }
 

@@ -78,6 +78,11 @@ pub(crate) struct State {
     pub(crate) suggest: i64,
     /// The lowest offset of every queue.
     pub(crate) min_offset: i64,
+    /// Connections of producers, by group and by client.
+    pub(crate) producers: HashMap<String, u64>,
+    pub(crate) clients: HashMap<String, u64>,
+    /// What answers say of the broker's age, when it is not of today.
+    pub(crate) version: Option<i32>,
 }
 
 #[derive(Clone)]
@@ -181,6 +186,13 @@ impl Broker {
             }
         };
         assert!(timeout(PATIENCE, wait).await.is_ok(), "{what}: did not come to pass");
+    }
+
+    /// Asks the producers of a group something.
+    pub(crate) fn ask_producer(&self, group: &str, request: &Command) {
+        let state = self.state.lock();
+        let connection = &state.connections[&state.producers[group]];
+        let _ = connection.send(Some(request.to_bytes().to_vec()));
     }
 
     /// Closes all connections.
