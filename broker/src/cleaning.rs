@@ -71,13 +71,14 @@ pub(crate) enum CleaningError {
 
 impl Cleaning {
     pub(crate) fn new(store: Store, settings: &Settings) -> Self {
+        let full_percent = settings.disk_full_percent.clamp(35, 90);
         let policy = Policy {
             reserved: settings.file_reserved,
             hours: settings.delete_when.clone(),
             // Apache's bounds.
             max_used_percent: settings.disk_max_used_percent.clamp(10, 95),
-            forcible_percent: settings.disk_forcible_percent.clamp(30, 85),
-            full_percent: settings.disk_full_percent.clamp(35, 90),
+            forcible_percent: settings.disk_forcible_percent.clamp(30, 85).min(full_percent),
+            full_percent,
             forcibly: settings.clean_forcibly,
             batch: settings.delete_batch,
             pause: settings.delete_pause,

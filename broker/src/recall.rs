@@ -12,7 +12,7 @@ use base64::{
 };
 use rocketmq_boot_protocol::{
     Command, ResponseCode,
-    header::timer::{RecallMessage, RecallMessageReply},
+    header::recall::{RecallMessage, RecallMessageReply},
     message::{
         property as keys,
         record::{Draft, Record},

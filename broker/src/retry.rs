@@ -25,7 +25,7 @@ impl State {
     /// Takes a failed message back.
     pub(crate) fn send_back(self: &Arc<Self>, request: &Command) -> Result<Command, Reject> {
         let header: SendBack = request.header()?;
-        let group = self.groups.find(&header.group).ok_or_else(|| Reject::group_not_exist(&header.group))?;
+        let group = self.groups.find_or_create(&header.group)?;
         if !self.may_write() {
             return Err(Reject::broker_forbids(&self.settings.broker_name, "sending"));
         }
@@ -73,7 +73,16 @@ impl State {
             },
         )
         .map_err(|reject| Reject::failed(reject.remark))?;
+        self.count_return(&header.group, &record);
         Ok(Command::success(request))
+    }
+
+    /// Counts a return with the topic that the message was first sent to.
+    fn count_return(&self, group: &str, record: &Record<'_>) {
+        let origin = record.property(keys::RETRY_TOPIC).unwrap_or(record.topic);
+        if let Some(reader) = self.topics.find(origin).and_then(|topic| topic.traffic.reader(group)) {
+            reader.returns.add(1, 1, 0);
+        }
     }
 
     /// The original's properties with what a returned message needs. Where it came from is set only once.

@@ -103,23 +103,29 @@ impl Schedule {
         self.levels.len()
     }
 
+    /// The levels that have delivered something, with the offset that each delivers next.
+    pub(crate) fn delivered(&self) -> Vec<(usize, i64)> {
+        self.progress.lock().next.iter().map(|(level, next)| (*level, *next)).collect()
+    }
+
+    /// The progress as it is kept, for 45.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let progress = self.progress.lock();
+        write(&progress.table(), Dialect::Fastjson)
+    }
+
     /// Writes the progress when it changed.
     pub(crate) fn save(&self) -> Result<(), files::SaveError> {
-        let snapshot = {
+        if !std::mem::take(&mut self.progress.lock().dirty) {
+            return Ok(());
+        }
+        let snapshot = || {
             let mut progress = self.progress.lock();
-            if !progress.dirty {
-                return Ok(());
-            }
-            progress.dirty = false;
             progress.version.next(self.clock.now_ms());
-            let entry = |(level, next): (&usize, &i64)| (i64::try_from(*level).unwrap_or(0), *next);
-            DelayOffsets {
-                data_version: progress.version,
-                offset_table: progress.next.iter().map(entry).collect(),
-            }
+            progress.table()
         };
         self.file
-            .save(&write(&snapshot, Dialect::Fastjson))
+            .save(|| write(&snapshot(), Dialect::Fastjson))
             .inspect_err(|_| self.progress.lock().dirty = true)
     }
 
@@ -137,6 +143,13 @@ impl Schedule {
         let mut progress = self.progress.lock();
         progress.next.insert(level, next);
         progress.dirty = true;
+    }
+}
+
+impl Progress {
+    fn table(&self) -> DelayOffsets {
+        let entry = |(level, next): (&usize, &i64)| (i64::try_from(*level).unwrap_or(0), *next);
+        DelayOffsets { data_version: self.version, offset_table: self.next.iter().map(entry).collect() }
     }
 }
 

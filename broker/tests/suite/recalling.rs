@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rocketmq_boot_protocol::{
     Command, RequestCode, ResponseCode,
-    header::timer::{RecallMessage, RecallMessageReply},
+    header::recall::{RecallMessage, RecallMessageReply},
 };
 
 use super::{
@@ -17,6 +17,7 @@ fn recall(topic: &str, handle: &str) -> Command {
         producer_group: Some("producers".into()),
         topic: topic.into(),
         recall_handle: Some(handle.into()).filter(|handle: &String| !handle.is_empty()),
+        broker_name: None,
     };
     Command::request(RequestCode::RECALL_MESSAGE, &header)
 }

@@ -67,4 +67,5 @@ foreign_clients! {
     java_4_9_7: Client::Java("4.9.7");
     go: Client::Go;
     node: Client::Node;
+    python: Client::Python;
 }
