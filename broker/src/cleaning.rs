@@ -202,7 +202,7 @@ impl State {
         Ok(Command::success(request))
     }
 
-    /// The first position of the log that a group has not consumed or a level has not delivered.
+    /// The first position of the log that a group has not consumed or a level or a timer has not delivered.
     fn oldest_needed(&self) -> Result<Option<u64>, ReadError> {
         let mut oldest: Option<u64> = None;
         let mut need = |topic: &str, queue_id: i64, offset: i64| -> Result<(), ReadError> {
@@ -223,7 +223,10 @@ impl State {
         for (level, next) in self.schedule.all() {
             need(topic::SCHEDULE_TOPIC, level - 1, next)?;
         }
-        Ok(oldest)
+        if let Some(next) = self.timers.read_to() {
+            need(topic::TIMER_TOPIC, 0, next)?;
+        }
+        Ok(oldest.into_iter().chain(self.timers.oldest()).min())
     }
 }
 

@@ -137,6 +137,9 @@ pub struct Settings {
     pub transaction_check_interval: Duration,
     /// `transactionCheckMax`: how often a producer is asked before its message is parked **(default: 15)**.
     pub transaction_check_max: u32,
+    /// `useServerSideResetOffset`: the broker moves offsets itself instead of having consumers do it
+    /// **(default: true)**.
+    pub server_side_reset: bool,
     /// `storeReplyMessageEnable`: replies are stored too, not just pushed to who asked **(default: true)**.
     pub store_replies: bool,
     /// `longPollingEnable` **(default: true)**.
@@ -226,6 +229,7 @@ impl Default for Settings {
             transaction_timeout: Duration::from_secs(6),
             transaction_check_interval: Duration::from_secs(30),
             transaction_check_max: 15,
+            server_side_reset: true,
             store_replies: true,
             long_polling: true,
             short_polling: Duration::from_secs(1),

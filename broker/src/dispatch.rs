@@ -68,6 +68,10 @@ impl Service for Requests {
             RequestCode::END_TRANSACTION => {
                 broker.end_transaction(&request).unwrap_or_else(|reject| Some(reject.answer(&request)))
             }
+            RequestCode::INVOKE_BROKER_TO_RESET_OFFSET if !broker.settings.server_side_reset => {
+                let answer = broker.reset_by_consumers(&request);
+                Some(answer.unwrap_or_else(|reject| reject.answer(&request)))
+            }
             code if is_relayed(code) => {
                 let answer = relayed(&broker, connection, &request).await;
                 Some(answer.unwrap_or_else(|reject| reject.answer(&request)))

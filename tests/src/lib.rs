@@ -13,4 +13,5 @@ pub mod process;
 pub mod promises;
 pub mod record;
 pub mod route;
+pub mod shape;
 pub mod wire;

@@ -12,10 +12,17 @@ use crate::{reject::Reject, state::State};
 /// Keys that Apache's broker never lets anybody change over the wire (`configBlackList`).
 const BLACK_LIST: [&str; 2] = ["brokerConfigPath", "configBlackList"];
 
+/// Keys that tools read and fail without, of what this broker does not have.
+const ABSENT: [(&str, &str); 3] =
+    [("filterServerNums", "0"), ("slaveReadEnable", "false"), ("useTLS", "false")];
+
 impl State {
     /// Every key that takes effect, with its value (26).
     pub(crate) fn config(&self, request: &Command) -> Command {
-        let properties = self.settings.print();
+        let mut properties = self.settings.print();
+        for (key, value) in ABSENT {
+            properties.entry(key).or_insert_with(|| value.to_owned());
+        }
         let body: String = properties.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
         let version = write(&self.settings.version(), Dialect::Fastjson);
         let version = String::from_utf8(version).unwrap_or_default();

@@ -90,6 +90,7 @@ const KEYS: &[Key] = keys! {
         in_ms(s.transaction_check_interval);
     "transactionCheckMax": s, v => within(v, 1, 1_000_000).map(|v| s.transaction_check_max = v),
         s.transaction_check_max.to_string();
+    "useServerSideResetOffset": s, v => flag(v).map(|v| s.server_side_reset = v), s.server_side_reset.to_string();
     "storeReplyMessageEnable": s, v => flag(v).map(|v| s.store_replies = v), s.store_replies.to_string();
     "longPollingEnable": s, v => flag(v).map(|v| s.long_polling = v), s.long_polling.to_string();
     "shortPollingTimeMills": s, v => millis(v).map(|v| s.short_polling = v), in_ms(s.short_polling);

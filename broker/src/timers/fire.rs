@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use rocketmq_boot_protocol::{
@@ -191,6 +191,7 @@ impl State {
             }
         }
         units.drain(..taken);
+        self.timers.shown.delivered.fetch_add(u64::try_from(taken).unwrap_or(0), Ordering::Relaxed);
         match stuck {
             Some(error) if end == 0 => Err(error.into()),
             _ => Ok(end),

@@ -15,6 +15,7 @@ pub mod query;
 pub mod registration;
 pub mod relay;
 pub mod route;
+pub mod running;
 pub mod stats;
 
 pub use config::{DataVersion, SubscriptionGroupConfig, TopicConfig};
