@@ -22,6 +22,10 @@ mod tests;
 pub(crate) use compiled::Expressions;
 pub(crate) use expression::Expression;
 
+/// How much one pull may cost in filtering: bytes of properties times parts of the expression. Usual ones cost a
+/// tenth of it; one that costs more goes on with the next pull.
+pub(crate) const FILTER_BUDGET: usize = 16 << 20;
+
 /// An expression that cannot be compiled: where, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why} at position {position}")]

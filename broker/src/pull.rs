@@ -16,7 +16,7 @@ use rocketmq_boot_store::{Heat, ReadError, ReadLimit, ReadOutcome, ReadStatus, W
 
 use crate::{
     dispatch::reply,
-    filter::Filter,
+    filter::{FILTER_BUDGET, Filter},
     hold::{Attempt, Parked},
     reject::Reject,
     state::State,
@@ -171,7 +171,8 @@ impl State {
         let measured = pull.reader.as_ref().filter(|reader| reader.gets.is_sixteenth());
         let began = measured.map(|_| Instant::now());
         let mut codes = |tags_code: i64| pull.filter.passes(tags_code);
-        let mut by_record = |record: &[u8]| self.filter_passes(&pull.filter, record);
+        let mut left = FILTER_BUDGET;
+        let mut by_record = |record: &[u8]| self.judge(&pull.filter, record, &mut left);
         let wanted = Wanted {
             codes: &mut codes,
             records: if pull.filter.looks_at_records() { Some(&mut by_record) } else { None },

@@ -359,12 +359,13 @@ fn a_poisoned_timer_topic_holds_up_nobody() {
     poison(&broker.folder.path().join("store"), broker.settings.consume_queue_file_entries);
     broker.start_again();
     let mut wire = broker.connect();
-    // One of them waits for the end of time.
-    await_waiting(&mut wire, "orders", 1);
-    wire.send(message("orders", 0, "UNIQ_KEY=U;TIMER_DELAY_SEC=1", "x"));
+    // One of them waits for the end of time, one for the end of this second.
     await_waiting(&mut wire, "orders", 2);
+    wire.send(message("orders", 0, "UNIQ_KEY=U;TIMER_DELAY_SEC=1", "x"));
+    await_waiting(&mut wire, "orders", 3);
     broker.clock.advance(Duration::from_secs(1));
     assert_eq!(wait_for(&mut wire, "orders", 1).body.as_ref(), b"x");
+    await_waiting(&mut wire, "orders", 1);
 }
 
 /// Puts records into the timer topic that no broker would.

@@ -115,9 +115,9 @@ impl Groups {
 
     /// The consumer of a group.
     pub(crate) fn consumer(&self, group: &str) -> Option<Arc<Shared>> {
-        let consumers = self.consumers.lock();
-        let member = consumers.get(group)?.member.lock().upgrade();
-        member
+        let enrolled = self.consumers.lock().get(group).cloned()?;
+        let member = enrolled.member.lock();
+        member.upgrade()
     }
 
     /// Has a group's queues divided anew.
