@@ -165,6 +165,13 @@ impl Timers {
         })
     }
 
+    /// How many messages have left the wheel, as a number that only grows while the broker runs.
+    pub(crate) fn fired(&self) -> u64 {
+        let left =
+            self.shown.next_offset.load(Ordering::Relaxed) - self.shown.pending.load(Ordering::Relaxed);
+        u64::try_from(left).unwrap_or(0)
+    }
+
     /// How far timers had come when that was last saved, for whoever copies this broker; `None` when they are off.
     pub(crate) fn progress(&self) -> Option<TimerProgress> {
         Some(self.running.as_ref()?.lock().wheel.saved())

@@ -7,4 +7,5 @@ mod behaviours;
 mod foreign;
 mod handover;
 mod mqadmin;
+mod name_servers;
 mod quickstart;

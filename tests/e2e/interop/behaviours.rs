@@ -142,11 +142,11 @@ fn clients_see_what_apache_shows() {
 }
 
 /// Runs a program against both at once and gives the differences.
-fn compare(
+fn compare<'a>(
     program: &Program,
     [apache, ours]: [&str; 2],
-    prefix: &str,
-    mut words: Vec<&str>,
+    prefix: &'a str,
+    mut words: Vec<&'a str>,
     exceptions: &[&[Exception]],
 ) -> Vec<String> {
     words.insert(0, prefix);
