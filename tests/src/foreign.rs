@@ -73,6 +73,9 @@ impl Client {
                 "push",
                 "retry",
                 "broadcast",
+                "delay",
+                "sql",
+                "transaction",
             ],
             Self::Node => &["send-sync", "send-async", "ordered", "tags", "push", "retry", "broadcast"],
             Self::Python => &[

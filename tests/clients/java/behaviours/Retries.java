@@ -161,7 +161,7 @@ public final class Retries implements Behaviours.Chapter {
         String body = "{" + settings + "\"groupName\":\"" + group + "\"}";
         int code = stage.call(200, Map.of(), body.getBytes()).getCode();
         if (code != 0) {
-            stage.tell("group " + group + " refused with code", code);
+            stage.tell("a group is refused with code", code);
         }
     }
 

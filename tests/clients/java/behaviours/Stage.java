@@ -46,7 +46,8 @@ final class Stage {
     /** Of these, it is told that they are there. */
     private static final Set<String> VARYING = Set.of("UNIQ_KEY", "ORIGIN_MESSAGE_ID", "__transactionId__", "CORRELATION_ID",
         "REPLY_TO_CLIENT", "TIMER_OUT_MS", "TIMER_DELIVER_MS", "TRANSACTION_CHECK_TIMES", "ARRIVE_TIME", "PUSH_REPLY_TIME",
-        "TIMER_DEQUEUE_MS", "TIMER_ENQUEUE_MS", "SEND_TIME", "DLQ_ORIGIN_MESSAGE_ID");
+        "TIMER_DEQUEUE_MS", "TIMER_ENQUEUE_MS", "SEND_TIME", "DLQ_ORIGIN_MESSAGE_ID",
+        "TRAN_PREPARED_QUEUE_OFFSET");
 
     /** The topic that is named like the scenario; others are {@code topic + "-something"}. */
     final String topic;
@@ -87,9 +88,9 @@ final class Stage {
         return new ArrayList<>(lines);
     }
 
-    /** Tells one observation. */
+    /** Tells one observation. The scenario's topic is T there: each program has its own. */
     void tell(String what, Object value) {
-        lines.add(name + " | " + what + ": " + value);
+        lines.add(name + " | " + what + ": " + String.valueOf(value).replace(topic, "T"));
     }
 
     /** Tells what a call answers, or how it fails. */

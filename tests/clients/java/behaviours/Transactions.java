@@ -62,7 +62,7 @@ public final class Transactions implements Behaviours.Chapter {
         });
         stage.started(producer);
         for (String body : ANSWERS.keySet().stream().sorted().collect(Collectors.toList())) {
-            Message message = new Message(stage.topic, "TagX", "key-" + body.length(), body.getBytes());
+            Message message = new Message(stage.topic, "TagX", "key-x", body.getBytes());
             message.putUserProperty("colour", "blue");
             stage.tellOf(body, () -> {
                 TransactionSendResult result = producer.sendMessageInTransaction(message, null);
