@@ -68,6 +68,10 @@ impl Service for Requests {
             RequestCode::END_TRANSACTION => {
                 broker.end_transaction(&request).unwrap_or_else(|reject| Some(reject.answer(&request)))
             }
+            RequestCode::INVOKE_BROKER_TO_RESET_OFFSET if !broker.settings.server_side_reset => {
+                let answer = broker.reset_by_consumers(&request);
+                Some(answer.unwrap_or_else(|reject| reject.answer(&request)))
+            }
             code if is_relayed(code) => {
                 let answer = relayed(&broker, connection, &request).await;
                 Some(answer.unwrap_or_else(|reject| reject.answer(&request)))
@@ -80,6 +84,7 @@ impl Service for Requests {
 
     fn closed(&self, connection: &Arc<Connection>) {
         self.0.clients.connection_closed(connection.id());
+        self.0.held.leave(connection.id());
     }
 }
 
@@ -106,6 +111,9 @@ impl Requests {
                         self.flush(connection, &mut accepted, batch.out());
                         self.pull(connection, &view, records, batch.out());
                         batch.spill();
+                        if batch.is_lost() {
+                            break;
+                        }
                     }
                     None => batch.defer(*frame),
                 },

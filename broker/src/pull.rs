@@ -16,7 +16,7 @@ use rocketmq_boot_store::{Heat, ReadError, ReadLimit, ReadOutcome, ReadStatus, W
 
 use crate::{
     dispatch::reply,
-    filter::Filter,
+    filter::{FILTER_BUDGET, Filter},
     hold::{Attempt, Parked},
     reject::Reject,
     state::State,
@@ -43,6 +43,13 @@ pub(crate) struct Pull {
     encoding: Encoding,
     hold: Option<Duration>,
     reader: Option<Arc<Reader>>,
+}
+
+impl Pull {
+    /// What its filter costs beside the pull itself.
+    pub(crate) fn filter_bytes(&self) -> usize {
+        self.filter.heap_bytes()
+    }
 }
 
 /// What became of a pull on the hot path.
@@ -161,14 +168,15 @@ impl State {
     }
 
     fn read(&self, pull: &Pull, heat: Heat, records: &mut Vec<u8>) -> Result<ReadOutcome, ReadError> {
+        let measured = pull.reader.as_ref().filter(|reader| reader.gets.is_sixteenth());
+        let began = measured.map(|_| Instant::now());
         let mut codes = |tags_code: i64| pull.filter.passes(tags_code);
-        let mut by_record = |record: &[u8]| self.filter_passes(&pull.filter, record);
+        let mut left = FILTER_BUDGET;
+        let mut by_record = |record: &[u8]| self.judge(&pull.filter, record, &mut left);
         let wanted = Wanted {
             codes: &mut codes,
             records: if pull.filter.looks_at_records() { Some(&mut by_record) } else { None },
         };
-        let measured = pull.reader.as_ref().filter(|reader| reader.gets.is_sixteenth());
-        let began = measured.map(|_| Instant::now());
         let outcome =
             self.store.read_wanted(&pull.queue.stored, pull.offset, pull.limit, wanted, records, heat)?;
         if outcome.status != ReadStatus::Cold {

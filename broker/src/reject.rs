@@ -278,6 +278,24 @@ impl Reject {
         Self::failed(format!("invoke consumer <{group}> <{client}> Exception: {why}"))
     }
 
+    /// Offsets cannot be moved in a topic that is not there.
+    pub(crate) fn no_topic_to_reset(topic: &str) -> Self {
+        Self::new(
+            ResponseCode::TOPIC_NOT_EXIST,
+            format!("[reset-offset] reset offset failed, no topic in this broker. topic={topic}"),
+        )
+    }
+
+    /// Nobody is there who could move the group's offsets.
+    pub(crate) fn no_consumer_to_reset(group: &str, topic: &str, timestamp: i64) -> Self {
+        Self::new(
+            ResponseCode::CONSUMER_NOT_ONLINE,
+            format!(
+                "Consumer not online, so can not reset offset, Group: {group} Topic: {topic} Timestamp: {timestamp}"
+            ),
+        )
+    }
+
     /// A group that nobody is in.
     pub(crate) fn nobody_online(group: &str) -> Self {
         Self::failed(format!("No Any Consumer online in the consumer group: [{group}]"))

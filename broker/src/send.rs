@@ -91,6 +91,9 @@ impl State {
         recent: &mut Recent,
     ) -> Result<Accepted<'a>, Reject> {
         let target = self.destination(view, recent)?;
+        if self.settings.topic_message_type_check {
+            self.check_message_type(view, &target.topic)?;
+        }
         if view.body.len() > self.settings.max_message_bytes {
             let limit = self.settings.max_message_bytes;
             return Err(Reject::illegal_message(format!(
@@ -107,9 +110,6 @@ impl State {
         let topic = self.topic_of_send(view, recent)?;
         if topic.config.order && !self.may_write() {
             return Err(Reject::broker_forbids(&self.settings.broker_name, "sending"));
-        }
-        if self.settings.topic_message_type_check {
-            self.check_message_type(view, &topic)?;
         }
         let queue_id = topic.queue_to_write(view.queue_id, || self.counters.random())?;
         Ok(Target { topic, queue_id })
@@ -258,7 +258,7 @@ impl State {
     fn is_dead<'a>(&self, view: &SendView<'a>) -> Result<Option<&'a str>, Reject> {
         const FIRST_WITH_LIMIT: i32 = 121;
         let Some(name) = topic::group_of_retry(view.topic) else { return Ok(None) };
-        let group = self.groups.find(name).ok_or_else(|| Reject::group_not_exist(name))?;
+        let group = self.groups.find_or_create(name)?;
         let limit = match view.max_reconsume_times {
             Some(limit) if view.version >= FIRST_WITH_LIMIT => limit,
             _ => group.retry_max_times,

@@ -71,6 +71,8 @@ pub(crate) struct State {
     pub(crate) unique_keys: UniqueKeys,
     /// The properties that every message gets.
     pub(crate) stamp: String,
+    /// The property that messages of a batch get: 5.x gives them none of the others.
+    pub(crate) batch_stamp: String,
     /// Cancelled when the broker stops.
     pub(crate) stopping: CancellationToken,
     /// The background tasks.
@@ -120,6 +122,7 @@ impl State {
             statistics: Statistics::new(clock.now_ms()),
             unique_keys: UniqueKeys::new(advertised, std::process::id()),
             stamp: stamp(&settings),
+            batch_stamp: property(keys::CLUSTER, &settings.cluster_name),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             bound: OnceLock::new(),
@@ -263,7 +266,12 @@ impl State {
         }];
         // The message and the note that its transaction ended are both stored, or neither is.
         appends.extend(committed.map(|committed| Append { joined: true, ..committed.op.append() }));
-        self.append_and_wake(&queue, &mut appends)
+        let appended =
+            self.append_and_wake(&queue, &mut appends).inspect_err(|_| self.counters.put_failed())?;
+        let bytes = u64::from(appended.size);
+        self.counters.put(1, bytes, topic.traffic.system);
+        topic.traffic.puts.add(1, 1, bytes);
+        Ok(appended)
     }
 
     /// Stores messages of which the first goes to `queue`, and wakes who waits there; answers where that one lies.
@@ -349,5 +357,9 @@ fn stamp(settings: &Settings) -> String {
         (keys::TRACE_ON, trace_on.as_str()),
         (keys::CLUSTER, settings.cluster_name.as_str()),
     ];
-    pairs.iter().map(|(key, value)| format!("{key}\u{1}{value}\u{2}")).collect()
+    pairs.iter().map(|(key, value)| property(key, value)).collect()
+}
+
+fn property(key: &str, value: &str) -> String {
+    format!("{key}\u{1}{value}\u{2}")
 }

@@ -76,9 +76,9 @@ impl State {
     }
 
     fn draft<'b>(&'b self, send: &'b Accepted<'_>, born_host: SocketAddr, appends: &mut Vec<Append<'b>>) {
-        let singles = match &send.messages {
-            Messages::One(single) => std::slice::from_ref(single),
-            Messages::Batch { singles, .. } => singles.as_slice(),
+        let (singles, stamp) = match &send.messages {
+            Messages::One(single) => (std::slice::from_ref(single), &self.stamp),
+            Messages::Batch { singles, .. } => (singles.as_slice(), &self.batch_stamp),
         };
         for (at, single) in singles.iter().enumerate() {
             appends.push(Append {
@@ -95,7 +95,7 @@ impl State {
                     body: single.body,
                     topic: send.topic.name().as_bytes(),
                     properties: single.properties.as_bytes(),
-                    more_properties: self.stamp.as_bytes(),
+                    more_properties: stamp.as_bytes(),
                 },
                 tags_code: single.tags_code,
                 joined: at > 0,

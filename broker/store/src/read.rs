@@ -31,6 +31,8 @@ pub enum Heat {
     HotOnly,
     /// It may.
     Any,
+    /// It may, and maps nothing: what is read only once shall not count as memory of the process.
+    Unmapped,
 }
 
 /// How much one read gives at most.
@@ -44,8 +46,19 @@ pub struct ReadLimit {
     pub max_scan: usize,
 }
 
-/// Asked whether a record is wanted.
-pub type RecordFilter<'a> = dyn FnMut(&[u8]) -> bool + 'a;
+/// What becomes of a record that was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is given.
+    Give,
+    /// It is passed over.
+    PassOver,
+    /// It is not decided on, and the read ends in front of it. Only once another record has been decided on.
+    Stop,
+}
+
+/// Asked what becomes of a record.
+pub type RecordFilter<'a> = dyn FnMut(&[u8]) -> Verdict + 'a;
 
 /// Which messages a read gives.
 pub struct Wanted<'a> {
@@ -194,6 +207,7 @@ impl Store {
 enum Copy {
     Done,
     Unwanted,
+    Stopped,
     Cold,
     Missing,
 }
@@ -212,13 +226,16 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(crate) fn new(inner: &'a Inner, heat: Heat) -> Self {
         let readable = inner.flusher.readable();
-        let hot_from = readable.saturating_sub(inner.options.hot_bytes).max(inner.opened_at);
+        let hot_from = match heat {
+            Heat::Unmapped => u64::MAX,
+            _ => readable.saturating_sub(inner.options.hot_bytes).max(inner.opened_at),
+        };
         Self { inner, heat, readable, hot_from, segment: None, window: Vec::new(), window_start: 0 }
     }
 
     /// For a walk over the log: maps nothing, so that the log does not count as memory of the process.
     pub(crate) fn unmapped(inner: &'a Inner) -> Self {
-        Self { hot_from: u64::MAX, ..Self::new(inner, Heat::Any) }
+        Self::new(inner, Heat::Unmapped)
     }
 
     fn collect(
@@ -257,6 +274,7 @@ impl<'a> Reader<'a> {
                     return Ok(outcome.finish(self.readable, last_position));
                 }
                 match self.copy(entry, wanted, out)? {
+                    Copy::Stopped => return Ok(outcome.finish(self.readable, last_position)),
                     Copy::Cold => {
                         return Ok(outcome.or(ReadStatus::Cold).finish(self.readable, last_position));
                     }
@@ -296,8 +314,10 @@ impl<'a> Reader<'a> {
         let (inner, size) = (self.inner, to_usize(u64::from(entry.size)));
         let found = match self.bytes(entry.position, size) {
             Ok(Some(bytes)) if is_placed(bytes, entry) => {
-                if wanted.records.as_mut().is_some_and(|records| !records(bytes)) {
-                    return Ok(Copy::Unwanted);
+                match wanted.records.as_mut().map(|records| records(bytes)) {
+                    None | Some(Verdict::Give) => {}
+                    Some(Verdict::PassOver) => return Ok(Copy::Unwanted),
+                    Some(Verdict::Stop) => return Ok(Copy::Stopped),
                 }
                 out.extend_from_slice(bytes);
                 Copy::Done
@@ -348,7 +368,7 @@ impl<'a> Reader<'a> {
         self.window_start = position;
         let offset = position - segment.start;
         let read = match self.heat {
-            Heat::Any => segment.file.read_at(&mut self.window, offset)?,
+            Heat::Any | Heat::Unmapped => segment.file.read_at(&mut self.window, offset)?,
             Heat::HotOnly => segment.file.read_cached_at(&mut self.window, offset)?,
         };
         self.window.truncate(read);

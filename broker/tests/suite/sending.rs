@@ -88,6 +88,8 @@ fn a_batch_is_stored_as_single_messages() {
     let bodies: Vec<_> = messages.iter().map(|view| String::from_utf8(view.body.to_vec()).unwrap()).collect();
     assert_eq!(bodies, ["m0", "m1", "m2"]);
     assert_eq!(messages[2].property("UNIQ_KEY"), Some("U2"));
+    let stamps = ["CLUSTER", "MSG_REGION", "TRACE_ON"].map(|key| messages[2].property(key));
+    assert_eq!(stamps, [Some("DefaultCluster"), None, None]);
 }
 
 #[test]
@@ -130,7 +132,10 @@ fn one_way_sends_are_stored_and_not_answered() {
 
 #[test]
 fn what_may_not_be_sent_is_refused_with_apaches_codes() {
-    let broker = TestBroker::with(|settings| settings.max_message_bytes = 100);
+    let broker = TestBroker::with(|settings| {
+        settings.max_message_bytes = 100;
+        settings.auto_create_subscription_group = false;
+    });
     let mut wire = broker.connect();
     for (topic, queue, properties, body, code) in [
         ("SCHEDULE_TOPIC_XXXX", 0, "", "x", ResponseCode::NO_PERMISSION),

@@ -66,8 +66,9 @@ impl Brokers {
         state.names.retain(|name, _| named.contains(name.as_str()));
         let State { names, peers } = &mut *state;
         let addresses: HashSet<&String> = names.values().flat_map(BTreeMap::values).collect();
+        let fast: HashSet<String> = addresses.iter().filter_map(|address| vip_address(address)).collect();
         peers.retain(|address, peer| {
-            let keep = addresses.contains(address);
+            let keep = addresses.contains(address) || fast.contains(address);
             if !keep {
                 tracing::info!(broker = %address, "broker left the cluster");
                 peer.close();
@@ -82,15 +83,22 @@ impl Brokers {
         Some(self.peer(&address))
     }
 
-    /// The connection to the broker called `name` with this id, else to its master, else to any of its slaves.
-    pub(crate) fn member(&self, name: &str, id: i64) -> Option<Peer> {
-        let address = {
+    /// The connection to the broker called `name` with this id, else to its master, else to any of its slaves; and
+    /// the id of the one that it is.
+    pub(crate) fn member(&self, name: &str, id: i64) -> Option<(Peer, i64)> {
+        let (id, address) = {
             let state = self.state.read();
             let addresses = state.names.get(name)?;
-            let any = || addresses.values().next();
-            addresses.get(&id).or_else(|| addresses.get(&MASTER)).or_else(any)?.clone()
+            let known = addresses.get_key_value(&id).or_else(|| addresses.get_key_value(&MASTER));
+            let (id, address) = known.or_else(|| addresses.first_key_value())?;
+            (*id, address.clone())
         };
-        Some(self.peer(&address))
+        Some((self.peer(&address), id))
+    }
+
+    /// Those that are connected to at present.
+    pub(crate) fn connected(&self) -> Vec<Peer> {
+        self.state.read().peers.values().filter(|peer| peer.is_connected()).cloned().collect()
     }
 
     /// Connections to all of them, or to the masters alone.
@@ -112,6 +120,13 @@ impl Brokers {
     pub(crate) fn close(&self) {
         self.state.read().peers.values().for_each(Peer::close);
     }
+}
+
+/// The address of a broker's second port, which takes nothing but sends.
+pub(crate) fn vip_address(address: &str) -> Option<String> {
+    let (host, port) = address.rsplit_once(':')?;
+    let port = port.parse::<u16>().ok()?.checked_sub(2)?;
+    Some(format!("{host}:{port}"))
 }
 
 impl std::fmt::Debug for Brokers {
@@ -156,12 +171,27 @@ mod tests {
     fn a_missing_member_is_stood_in_for() {
         let brokers = Brokers::new(PeerOptions::default(), None);
         brokers.learn(&route(&[("a", &[(0, "m"), (1, "s")]), ("b", &[(2, "only")])]));
-        let member = |name, id| brokers.member(name, id).map(|peer| peer.address().to_owned());
-        assert_eq!(member("a", 1).as_deref(), Some("s"));
-        assert_eq!(member("a", 9).as_deref(), Some("m"));
-        assert_eq!(member("b", 0).as_deref(), Some("only"));
+        let member = |name, id| brokers.member(name, id).map(|(peer, id)| (peer.address().to_owned(), id));
+        assert_eq!(member("a", 1), Some(("s".to_owned(), 1)));
+        assert_eq!(member("a", 9), Some(("m".to_owned(), 0)));
+        assert_eq!(member("b", 0), Some(("only".to_owned(), 2)));
         assert_eq!(member("c", 0), None);
         assert!(brokers.master("b").is_none());
+    }
+
+    #[test]
+    fn the_second_port_is_two_below_and_goes_with_its_broker() {
+        assert_eq!(vip_address("10.0.0.1:10911").as_deref(), Some("10.0.0.1:10909"));
+        assert_eq!(vip_address("[::1]:10911").as_deref(), Some("[::1]:10909"));
+        assert_eq!([vip_address("a:1"), vip_address("a")], [None, None]);
+        let brokers = Brokers::new(PeerOptions::default(), None);
+        let one = route(&[("a", &[(0, "a:10911")])]);
+        brokers.learn(&one);
+        brokers.peer("a:10909");
+        brokers.peer("b:10909");
+        brokers.forget_all_but([&one].into_iter());
+        let state = brokers.state.read();
+        assert_eq!(state.peers.keys().collect::<Vec<_>>(), ["a:10909"]);
     }
 
     #[test]

@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use rocketmq_boot_protocol::message::MessageView;
 use tokio_util::sync::DropGuard;
 
-use crate::{Admin, ClientBuilder, Error, ProducerBuilder, PushConsumerBuilder, core::Core};
+use crate::{
+    Admin, Checker, ClientBuilder, Error, LitePullConsumerBuilder, ProducerBuilder, PullConsumer,
+    PushConsumerBuilder, Replying, TransactionProducerBuilder, core::Core,
+};
 
 /// A connection to one RocketMQ cluster.
 ///
@@ -44,7 +49,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the cluster that these name servers know: `host:port`, several separated by `;`.
+    /// A client of the cluster that these name servers know: `host:port`, several separated by `;`, or the web address
+    /// that such a list lies behind, `http://host:port/path`, which is looked at every 2 min.
     ///
     /// Nothing is connected yet.
     pub fn connect(name_servers: impl Into<String>) -> Self {
@@ -91,10 +97,94 @@ impl Client {
         ProducerBuilder::new(self.clone(), group.into())
     }
 
+    /// Starts a producer of messages in transactions. The checker answers when a broker asks how one ended: after a
+    /// crash, or when the outcome was told too late or not at all.
+    ///
+    /// # Errors
+    /// As [`Client::producer`], and [`Error::GroupInUse`] when this client has checkers of the group already.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use rocketmq_boot_client::{Client, Message, MessageView, Resolution};
+    ///
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let producer = client
+    ///     .transaction_producer("shop", |_: MessageView| async { Resolution::Unknown })
+    ///     .checker_of("refund", |_: MessageView| async { Resolution::Rollback })
+    ///     .await?;
+    /// let receipt = producer
+    ///     .transaction(Message::new("orders", "4711"))
+    ///     .kind("refund")
+    ///     .run(|_half| async { Resolution::Commit })
+    ///     .await?;
+    /// assert_eq!(receipt.resolution, Resolution::Commit);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "TransactionMQProducer")]
+    pub fn transaction_producer(
+        &self,
+        group: impl Into<String>,
+        checker: impl Checker,
+    ) -> TransactionProducerBuilder {
+        TransactionProducerBuilder::new(self.producer(group), Arc::new(checker))
+    }
+
+    /// Answers a request that was consumed: a message whose sender used
+    /// [`Producer::request`](crate::Producer::request), or Java's. Await the builder.
+    ///
+    /// # Errors
+    /// [`Error::NotARequest`] for another message, [`Error::Refused`] when the requester is not there any more.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use rocketmq_boot_client::{Client, MessageView, Verdict};
+    ///
+    /// # async fn example(client: Client) -> Result<(), rocketmq_boot_client::Error> {
+    /// let replier = client.clone();
+    /// let consumer = client
+    ///     .push_consumer("quoting")
+    ///     .subscribe("quotes", "*")
+    ///     .start(move |request: MessageView| {
+    ///         let replier = replier.clone();
+    ///         async move {
+    ///             match replier.reply(&request, "42").await {
+    ///                 Ok(()) => Verdict::done(),
+    ///                 Err(error) if error.is_retryable() => Verdict::retry(),
+    ///                 Err(_) => Verdict::done(),
+    ///             }
+    ///         }
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "createReplyMessage")]
+    pub fn reply(&self, request: &MessageView, body: impl Into<Bytes>) -> Replying {
+        Replying::new(self.clone(), request, body.into())
+    }
+
     /// Describes a push consumer of a group; [`PushConsumerBuilder::start`] starts it.
     #[doc(alias = "DefaultMQPushConsumer")]
     pub fn push_consumer(&self, group: impl Into<String>) -> PushConsumerBuilder {
         PushConsumerBuilder::new(self.clone(), group.into())
+    }
+
+    /// Describes a consumer that is polled; [`LitePullConsumerBuilder::start`] starts it.
+    #[doc(alias = "DefaultLitePullConsumer")]
+    pub fn lite_pull_consumer(&self, group: impl Into<String>) -> LitePullConsumerBuilder {
+        LitePullConsumerBuilder::new(self.clone(), group.into())
+    }
+
+    /// Starts a consumer that makes every single pull when it is told to.
+    ///
+    /// # Errors
+    /// The group's name is not allowed, the client has a consumer of it already, or no name server answers.
+    #[doc(alias = "DefaultMQPullConsumer")]
+    pub async fn pull_consumer(&self, group: impl Into<String>) -> Result<PullConsumer, Error> {
+        PullConsumer::start(self.clone(), group.into()).await
     }
 
     /// Questions about the cluster, and the few changes that applications make to it.

@@ -6,18 +6,33 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
+use parking_lot::Mutex;
 use rocketmq_boot_protocol::{
     Command, RequestCode, ResponseCode, header::group::UnregisterClient, message::id::UniqueKeys,
 };
 use rocketmq_boot_remoting::Peer;
-use tokio::sync::Notify;
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    ClientBuilder, Error, brokers::Brokers, groups::Groups, heartbeat, identity, inbound::Answers,
-    name_servers::NameServers, routes::Routes,
+    ClientBuilder, Error, Feature,
+    brokers::Brokers,
+    groups::Groups,
+    heartbeat::{self, Introduced},
+    identity,
+    inbound::Answers,
+    liveness,
+    name_servers::NameServers,
+    namespace::Namespace,
+    producer::request::Requests,
+    routes::Routes,
+    trace,
 };
 
 /// The shared part of a [`Client`](crate::Client).
@@ -31,6 +46,12 @@ pub(crate) struct Core {
     pub(crate) brokers: Brokers,
     pub(crate) routes: Routes,
     pub(crate) groups: Groups,
+    pub(crate) namespace: Namespace,
+    /// Which brokers know the groups.
+    pub(crate) introduced: Introduced,
+    pub(crate) requests: Requests,
+    /// The queues of the trace records that are not sent yet.
+    pub(crate) tracers: Mutex<Vec<mpsc::WeakSender<trace::Entry>>>,
     /// Rung to have a heartbeat sent now.
     pub(crate) pulse: Notify,
     /// Ends every task of the client.
@@ -40,19 +61,24 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(options: ClientBuilder) -> Arc<Self> {
+    pub(crate) fn new(mut options: ClientBuilder) -> Arc<Self> {
+        options.peer.outbound = options.speaks_for.outbound();
         let name_servers = NameServers::new(&options.name_servers, &options.peer);
         let ip = identity::local_address(name_servers.first_address());
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let nanos = now.map_or(0, |since| since.as_nanos());
         Arc::new_cyclic(|core| Self {
             ip,
-            id: identity::client_id(ip, options.instance.as_deref(), nanos),
+            id: identity::client_id(ip, options.instance.as_deref(), options.unit.as_deref(), nanos),
             keys: UniqueKeys::new(ip, std::process::id()),
             name_servers,
             brokers: Brokers::new(options.peer.clone(), Some(Arc::new(Answers::new(core.clone())))),
             routes: Routes::default(),
             groups: Groups::default(),
+            namespace: Namespace::new(options.namespace.as_deref()),
+            introduced: Introduced::default(),
+            requests: Requests::default(),
+            tracers: Mutex::default(),
             pulse: Notify::new(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -76,6 +102,8 @@ impl Core {
         if !self.started.swap(true, Ordering::AcqRel) {
             self.spawn(Arc::clone(self).refresh_routes_forever());
             self.spawn(heartbeat::run(Arc::clone(self)));
+            self.spawn(liveness::run(Arc::clone(self)));
+            self.spawn(Arc::clone(self).refresh_name_servers_forever());
         }
         Ok(())
     }
@@ -98,11 +126,42 @@ impl Core {
         action: &'static str,
         request: Command,
     ) -> Result<Command, Error> {
-        let answer = peer
-            .call(request, self.options.request_timeout)
+        let answer = self
+            .call(peer, request, self.options.request_timeout)
             .await
             .map_err(|source| Error::Call { action, source })?;
         accept(peer, action, answer)
+    }
+
+    /// Makes sure that a broker has a feature. Who has not heard of the broker's version asks with a heartbeat.
+    pub(crate) async fn require(&self, peer: &Peer, feature: Feature) -> Result<(), Error> {
+        let version = match peer.version() {
+            Some(version) => version,
+            None => heartbeat::beat_to(self, peer).await?.version,
+        };
+        if version >= feature.since() {
+            return Ok(());
+        }
+        Err(Error::Unsupported { feature, broker: peer.address().to_owned(), version })
+    }
+
+    /// Asks a broker. One that is about to stop says so instead of answering; it is asked once more on a new
+    /// connection, behind which the next one may stand already.
+    pub(crate) async fn call(
+        &self,
+        peer: &Peer,
+        request: Command,
+        limit: Duration,
+    ) -> Result<Command, rocketmq_boot_remoting::Error> {
+        let began = Instant::now();
+        let again = request.clone();
+        let answer = peer.call(request, limit).await?;
+        if answer.response_code() != ResponseCode::GO_AWAY {
+            return Ok(answer);
+        }
+        tracing::info!(broker = peer.address(), "broker is about to stop");
+        peer.renew();
+        peer.call(again, limit.saturating_sub(began.elapsed())).await
     }
 
     /// The connection to the master called `broker`.
@@ -135,6 +194,7 @@ impl Core {
         if self.stop.is_cancelled() {
             return;
         }
+        trace::flush(self, self.options.request_timeout).await;
         for group in self.groups.producer_groups() {
             self.unregister(Some(&group), None).await;
         }

@@ -2,12 +2,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use parking_lot::{Mutex, RwLock};
 use rocketmq_boot_protocol::body::{ConsumerData, Heartbeat, ProducerData};
 use tokio::sync::Notify;
+
+use crate::{consumer::Shared, producer::check::Checks};
 
 /// A consumer as the rest of the client sees it.
 #[derive(Debug)]
@@ -16,6 +21,19 @@ pub(crate) struct Enrolled {
     pub(crate) data: RwLock<ConsumerData>,
     /// Rung when its queues may have to be divided anew.
     pub(crate) rebalance: Notify,
+    /// The consumer itself, when it consumes by itself.
+    member: Mutex<Weak<Shared>>,
+}
+
+impl Enrolled {
+    pub(crate) fn new(data: ConsumerData) -> Self {
+        Self { data: RwLock::new(data), rebalance: Notify::new(), member: Mutex::default() }
+    }
+
+    /// Makes the consumer known to whoever asks for it.
+    pub(crate) fn is(&self, member: &Arc<Shared>) {
+        *self.member.lock() = Arc::downgrade(member);
+    }
 }
 
 /// All of a client's groups.
@@ -23,12 +41,45 @@ pub(crate) struct Enrolled {
 pub(crate) struct Groups {
     /// How many producers each group has.
     producers: Mutex<BTreeMap<String, usize>>,
+    /// What answers brokers that ask how a transaction of a group ended.
+    checks: Mutex<BTreeMap<String, Arc<Checks>>>,
+    /// Counts the changes of what heartbeats say.
+    state: AtomicU64,
     consumers: Mutex<BTreeMap<String, Arc<Enrolled>>>,
 }
 
 impl Groups {
     pub(crate) fn add_producer(&self, group: &str) {
         *self.producers.lock().entry(group.to_owned()).or_default() += 1;
+        self.state.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A number that is another one after every change of the groups.
+    pub(crate) fn state(&self) -> u64 {
+        self.state.load(Ordering::Acquire)
+    }
+
+    /// Adds what answers the checks of a producer group; `false` when the group has that already.
+    pub(crate) fn add_checks(&self, group: &str, checks: &Arc<Checks>) -> bool {
+        let mut all = self.checks.lock();
+        let free = !all.contains_key(group);
+        if free {
+            all.insert(group.to_owned(), Arc::clone(checks));
+        }
+        free
+    }
+
+    /// Takes away these very checks.
+    pub(crate) fn remove_checks(&self, group: &str, checks: &Arc<Checks>) {
+        let mut all = self.checks.lock();
+        if all.get(group).is_some_and(|known| Arc::ptr_eq(known, checks)) {
+            all.remove(group);
+        }
+    }
+
+    /// What answers the checks of a group.
+    pub(crate) fn checks(&self, group: &str) -> Option<Arc<Checks>> {
+        self.checks.lock().get(group).cloned()
     }
 
     /// Takes one producer away; tells whether it was its group's last.
@@ -49,6 +100,7 @@ impl Groups {
         let free = !consumers.contains_key(group);
         if free {
             consumers.insert(group.to_owned(), Arc::clone(consumer));
+            self.state.fetch_add(1, Ordering::AcqRel);
         }
         free
     }
@@ -59,6 +111,13 @@ impl Groups {
         if consumers.get(group).is_some_and(|known| Arc::ptr_eq(known, consumer)) {
             consumers.remove(group);
         }
+    }
+
+    /// The consumer of a group.
+    pub(crate) fn consumer(&self, group: &str) -> Option<Arc<Shared>> {
+        let enrolled = self.consumers.lock().get(group).cloned()?;
+        let member = enrolled.member.lock();
+        member.upgrade()
     }
 
     /// Has a group's queues divided anew.
@@ -95,21 +154,23 @@ impl Groups {
         self.producers.lock().keys().cloned().collect()
     }
 
-    /// What to tell brokers; `None` when there is nothing to tell.
-    pub(crate) fn heartbeat(&self, client_id: &str) -> Option<Heartbeat> {
+    /// Whether there is nothing to tell brokers.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.producers.lock().is_empty() && self.consumers.lock().is_empty()
+    }
+
+    /// What to tell brokers.
+    pub(crate) fn heartbeat(&self, client_id: &str) -> Heartbeat {
         let group_name = |group: &String| ProducerData { group_name: group.clone() };
         let producers: Vec<_> = self.producers.lock().keys().map(group_name).collect();
         let consumers: Vec<_> =
             self.consumers.lock().values().map(|consumer| consumer.data.read().clone()).collect();
-        if producers.is_empty() && consumers.is_empty() {
-            return None;
-        }
-        Some(Heartbeat {
+        Heartbeat {
             client_id: client_id.to_owned(),
             consumer_data_set: consumers,
             producer_data_set: producers,
             ..Heartbeat::default()
-        })
+        }
     }
 }
 
@@ -126,7 +187,7 @@ mod tests {
             subscription_data_set: vec![subscription],
             ..ConsumerData::default()
         };
-        Arc::new(Enrolled { data: RwLock::new(data), rebalance: Notify::new() })
+        Arc::new(Enrolled::new(data))
     }
 
     #[test]
@@ -138,7 +199,7 @@ mod tests {
         assert_eq!(groups.producer_groups(), ["g"]);
         assert!(groups.remove_producer("g"));
         assert!(!groups.remove_producer("g"));
-        assert!(groups.heartbeat("id").is_none());
+        assert!(groups.is_empty());
     }
 
     #[test]

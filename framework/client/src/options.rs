@@ -5,7 +5,7 @@ use std::time::Duration;
 use rocketmq_boot_protocol::Clock;
 use rocketmq_boot_remoting::PeerOptions;
 
-use crate::Client;
+use crate::{Client, Credentials, identity::SpeaksFor};
 
 /// Builds a [`Client`].
 ///
@@ -28,6 +28,11 @@ pub struct ClientBuilder {
     pub(crate) heartbeat: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) peer: PeerOptions,
+    pub(crate) namespace: Option<String>,
+    pub(crate) speaks_for: SpeaksFor,
+    pub(crate) unit: Option<String>,
+    pub(crate) unit_mode: bool,
+    pub(crate) vip_channel: bool,
 }
 
 impl ClientBuilder {
@@ -40,6 +45,11 @@ impl ClientBuilder {
             heartbeat: Duration::from_secs(30),
             request_timeout: Duration::from_secs(3),
             peer: PeerOptions::default(),
+            namespace: None,
+            speaks_for: SpeaksFor::default(),
+            unit: None,
+            unit_mode: false,
+            vip_channel: false,
         }
     }
 
@@ -81,9 +91,63 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how connections are made and bounded.
+    /// Sets how connections are made, bounded and encrypted. What completes requests is the client's own: it is set
+    /// by [`ClientBuilder::credentials`] and [`ClientBuilder::namespace_v2`].
     pub fn connections(mut self, options: PeerOptions) -> Self {
         self.peer = options;
+        self
+    }
+
+    /// Signs every request in the name of a user **(default: nobody)**.
+    #[doc(alias = "AclClientRPCHook")]
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.speaks_for.credentials = Some(credentials);
+        self
+    }
+
+    /// Puts all topics and groups into a namespace: brokers know topic `orders` as `name%orders` **(default: none)**.
+    /// System topics stay what they are.
+    #[doc(alias = "setNamespace")]
+    pub fn namespace(mut self, name: impl Into<String>) -> Self {
+        self.namespace = Some(name.into());
+        self
+    }
+
+    /// Says beside every request that topics and groups are those of a namespace, and leaves it to the servers,
+    /// which know it since 5.2 **(default: none)**.
+    #[doc(alias = "setNamespaceV2")]
+    pub fn namespace_v2(mut self, name: impl Into<String>) -> Self {
+        self.speaks_for.namespace = Some(name.into());
+        self
+    }
+
+    /// Encrypts all connections, to name servers and to brokers **(default: none is)**.
+    #[cfg(feature = "tls")]
+    #[doc(alias = "useTLS")]
+    pub fn tls(mut self, tls: rocketmq_boot_remoting::Tls) -> Self {
+        self.peer.tls = Some(tls);
+        self
+    }
+
+    /// Names the unit that this client belongs to; its id ends with it **(default: none)**.
+    #[doc(alias = "unitName")]
+    pub fn unit(mut self, name: impl Into<String>) -> Self {
+        self.unit = Some(name.into());
+        self
+    }
+
+    /// Sets whether messages are marked as a unit's **(default: false)**.
+    #[doc(alias = "unitMode")]
+    pub fn unit_mode(mut self, on: bool) -> Self {
+        self.unit_mode = on;
+        self
+    }
+
+    /// Sets whether sends go to the brokers' second port, two below the first, which nothing else makes wait
+    /// **(default: false, as in Java since 4.5.1)**.
+    #[doc(alias = "vipChannelEnabled")]
+    pub fn vip_channel(mut self, on: bool) -> Self {
+        self.vip_channel = on;
         self
     }
 

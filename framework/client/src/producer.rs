@@ -1,137 +1,51 @@
 //! Sending: one verb, whose builder is awaited.
 
+mod accumulate;
 mod batch;
+pub(crate) mod check;
 mod deliver;
 mod error;
+mod faults;
+mod hook;
+mod options;
 mod outgoing;
+mod recall;
 mod receipt;
+pub(crate) mod request;
+mod room;
 mod select;
 mod sending;
+mod split;
+mod transaction;
 
-use std::{future::IntoFuture, pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
-use rocketmq_boot_protocol::{
-    message::{Message, compress::Compression},
-    topic::validate_group,
+use rocketmq_boot_protocol::message::{Message, MessageQueue, MessageView};
+
+use self::{accumulate::Accumulator, faults::Faults, hook::Hooks, options::Options, room::Room};
+pub use self::{
+    accumulate::AutoBatch,
+    check::Checker,
+    error::{BatchRule, SendError},
+    hook::{Attempt, MessageKind, Outcome, SendHook},
+    options::ProducerBuilder,
+    receipt::{SendReceipt, Shortfall},
+    request::{Replying, RequestError, Requesting},
+    sending::{OneWay, Sending, SendingBatch},
+    split::SendingAll,
+    transaction::{
+        Resolution, SendingTransaction, TransactionProducer, TransactionProducerBuilder, TransactionReceipt,
+    },
 };
-
 pub(crate) use self::{
     deliver::{Effort, deliver},
     outgoing::Outgoing,
     select::{Choice, Turn},
 };
-pub use self::{
-    error::{BatchRule, SendError},
-    receipt::{SendReceipt, Shortfall},
-    sending::{OneWay, Sending, SendingBatch},
-};
-use crate::{Client, Error};
+use crate::{Client, Error, routes::Missing, trace::Tracer};
 
 /// The future of a builder that is awaited.
 pub type Awaited<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-
-#[derive(Debug, Clone)]
-struct Options {
-    send_timeout: Duration,
-    retries: u32,
-    insist_on_durability: bool,
-    max_message_bytes: usize,
-    compress_over: usize,
-    compression: Compression,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            send_timeout: Duration::from_secs(3),
-            retries: 2,
-            insist_on_durability: false,
-            max_message_bytes: 4 * 1024 * 1024,
-            compress_over: 4096,
-            compression: Compression::Zlib,
-        }
-    }
-}
-
-/// Starts a [`Producer`]; await it.
-#[derive(Debug, Clone)]
-#[must_use = "a producer starts when its builder is awaited"]
-pub struct ProducerBuilder {
-    client: Client,
-    group: String,
-    options: Options,
-}
-
-impl ProducerBuilder {
-    pub(crate) fn new(client: Client, group: String) -> Self {
-        Self { client, group, options: Options::default() }
-    }
-
-    /// Sets how long a send may take, all its attempts together **(default: 3 s)**.
-    #[doc(alias = "sendMsgTimeout")]
-    pub fn send_timeout(mut self, limit: Duration) -> Self {
-        self.options.send_timeout = limit;
-        self
-    }
-
-    /// Sets how often a failed send is tried again on another broker **(default: 2)**.
-    ///
-    /// A message may be stored twice when its first broker stored it and did not say so in time. Sends to a certain
-    /// queue, by key or by name, and one-way sends are tried once.
-    #[doc(alias = "retryTimesWhenSendFailed")]
-    #[doc(alias = "retryTimesWhenSendAsyncFailed")]
-    pub fn retries(mut self, retries: u32) -> Self {
-        self.options.retries = retries;
-        self
-    }
-
-    /// Sets whether a message that was stored, but not flushed or replicated as the broker is configured to, is sent
-    /// to another broker **(default: false; the send fails with [`SendError::NotDurable`])**.
-    #[doc(alias = "retryAnotherBrokerWhenNotStoreOK")]
-    pub fn retry_another_broker(mut self, retry: bool) -> Self {
-        self.options.insist_on_durability = retry;
-        self
-    }
-
-    /// Sets the largest body that is sent, before compression **(default: 4 MiB, which is the broker's)**.
-    #[doc(alias = "maxMessageSize")]
-    pub fn max_message_bytes(mut self, bytes: usize) -> Self {
-        self.options.max_message_bytes = bytes;
-        self
-    }
-
-    /// Sets from how many bytes on a body is compressed **(default: 4096)**.
-    #[doc(alias = "compressMsgBodyOverHowmuch")]
-    pub fn compress_over(mut self, bytes: usize) -> Self {
-        self.options.compress_over = bytes;
-        self
-    }
-
-    /// Sets how bodies are compressed **(default: zlib, the only kind that clients before 4.9.4 can read)**.
-    pub fn compression(mut self, kind: Compression) -> Self {
-        self.options.compression = kind;
-        self
-    }
-
-    async fn start(self) -> Result<Producer, Error> {
-        validate_group(&self.group)?;
-        self.client.core.start().await?;
-        self.client.core.groups.add_producer(&self.group);
-        self.client.core.pulse.notify_one();
-        let shared =
-            Shared { client: self.client, group: self.group, options: self.options, turn: Turn::new() };
-        Ok(Producer { shared: Arc::new(shared) })
-    }
-}
-
-impl IntoFuture for ProducerBuilder {
-    type Output = Result<Producer, Error>;
-    type IntoFuture = Awaited<Self::Output>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.start())
-    }
-}
 
 /// Sends messages to any topic.
 ///
@@ -165,20 +79,31 @@ pub struct Producer {
     shared: Arc<Shared>,
 }
 
+/// What the handles of one producer share.
 #[derive(Debug)]
 struct Shared {
     client: Client,
+    /// The group as brokers know it.
     group: String,
     options: Options,
     turn: Turn,
+    faults: Option<Faults>,
+    room: Option<Room>,
+    accumulator: Option<Accumulator>,
+    hooks: Hooks,
+    tracer: Option<Tracer>,
 }
 
 impl Shared {
-    fn effort(&self, limit: Option<Duration>) -> Effort {
+    fn effort(&self, limit: Option<Duration>) -> Effort<'_> {
         Effort {
             attempts: self.options.retries.saturating_add(1),
             limit: limit.unwrap_or(self.options.send_timeout),
+            attempt_limit: self.options.attempt_timeout,
+            retry_on: &self.options.retry_on,
             insist_on_durability: self.options.insist_on_durability,
+            faults: self.faults.as_ref(),
+            hooks: Some(&self.hooks).filter(|hooks| !hooks.is_empty()),
         }
     }
 }
@@ -194,6 +119,11 @@ impl Producer {
     /// The group.
     pub fn group(&self) -> &str {
         &self.shared.group
+    }
+
+    /// The client that it was made from.
+    pub fn client(&self) -> &Client {
+        &self.shared.client
     }
 
     /// Sends a message; await the builder.
@@ -239,16 +169,103 @@ impl Producer {
         SendingBatch::new(Arc::clone(&self.shared), messages)
     }
 
+    /// Sends any messages, in as few requests as they fit in, with a result for each in the order of the messages.
+    ///
+    /// Messages of one topic share requests and keep their order within one; delayed ones go alone, as brokers want
+    /// it. A request that fails is the result of all its messages, and of no other.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use rocketmq_boot_client::{Message, Producer};
+    /// # async fn example(producer: Producer, lines: Vec<String>) {
+    /// let messages = lines.into_iter().map(|line| Message::new("lines", line)).collect();
+    /// for (at, result) in producer.send_all(messages).max_count(500).await.into_iter().enumerate() {
+    ///     if let Err(error) = result {
+    ///         eprintln!("line {at}: {error}");
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn send_all(&self, messages: Vec<Message>) -> SendingAll {
+        SendingAll::new(Arc::clone(&self.shared), messages)
+    }
+
+    /// Sends a message and waits for what its consumer replies; await the builder.
+    ///
+    /// The consumer may be a Java one that replies with `MessageUtil.createReplyMessage`, or a handler that calls
+    /// [`Client::reply`].
+    ///
+    /// # Errors
+    /// [`RequestError`]: it could not be sent, or nobody replied in time.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use rocketmq_boot_client::{Message, Producer, RequestError};
+    /// # async fn example(producer: Producer) -> Result<(), RequestError> {
+    /// let question = Message::new("quotes", "4711");
+    /// let reply = producer.request(question).timeout(Duration::from_secs(2)).await?;
+    /// println!("{}", String::from_utf8_lossy(&reply.body));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn request(&self, message: Message) -> Requesting {
+        Requesting::new(Arc::clone(&self.shared), message)
+    }
+
+    /// Answers a request that was consumed, in this producer's name; see [`Client::reply`].
+    pub fn reply(&self, request: &MessageView, body: impl Into<bytes::Bytes>) -> Replying {
+        self.shared.client.reply(request, body).in_name_of(self.shared.group.as_str())
+    }
+
+    /// Takes a message back that its broker's timer still holds; gives the message's id.
+    ///
+    /// # Errors
+    /// [`Error::RecallHandle`] for what is no handle of this topic, [`Error::Unsupported`] for a broker before 5.3.2,
+    /// [`Error::Refused`] when the broker recalls nothing or it is too late for this message.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use rocketmq_boot_client::{Message, Producer};
+    /// # async fn example(producer: Producer) -> Result<(), Box<dyn std::error::Error>> {
+    /// let later = Message::new("reminders", "call back").delay(Duration::from_secs(3600));
+    /// let receipt = producer.send(later).await?;
+    /// if let Some(handle) = &receipt.recall_handle {
+    ///     producer.recall("reminders", handle).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "recallMessage")]
+    pub async fn recall(&self, topic: &str, handle: &str) -> Result<String, Error> {
+        recall::recall(&self.shared, topic, handle).await
+    }
+
+    /// Creates a topic with this many queues on every master; see [`Admin::create_topic`](crate::Admin::create_topic).
+    ///
+    /// # Errors
+    /// The name is not allowed, there is no broker, or one of them refused.
+    #[doc(alias = "createTopic")]
+    pub async fn create_topic(&self, topic: &str, queues: u16) -> Result<(), Error> {
+        self.shared.client.admin().create_topic(topic, queues).await
+    }
+
     /// The queues that messages of a topic can be sent to, in the order that sharding keys count in.
     ///
     /// # Errors
     /// There is no route to the topic.
     #[doc(alias = "fetchPublishMessageQueues")]
-    pub async fn queues(
-        &self,
-        topic: &str,
-    ) -> Result<Vec<rocketmq_boot_protocol::message::MessageQueue>, Error> {
-        let route = self.shared.client.core.route(topic, crate::routes::Missing::UseTemplate).await?;
-        Ok(route.targets.iter().map(|target| target.queue.clone()).collect())
+    pub async fn queues(&self, topic: &str) -> Result<Vec<MessageQueue>, Error> {
+        let core = &self.shared.client.core;
+        let route = core.route(&core.namespace.wrap(topic), Missing::UseTemplate).await?;
+        let bare = |queue: &MessageQueue| {
+            let topic = core.namespace.unwrap(&queue.topic).into_owned();
+            MessageQueue { topic, ..queue.clone() }
+        };
+        Ok(route.targets.iter().map(|target| bare(&target.queue)).collect())
     }
 }

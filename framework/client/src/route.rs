@@ -12,6 +12,8 @@ use rocketmq_boot_protocol::{
 };
 use rocketmq_boot_remoting::Peer;
 
+use crate::meter::SendMeter;
+
 /// Queues that a topic made from the template gets at most, whatever the template has.
 pub(crate) const DEFAULT_TOPIC_QUEUES: i32 = 4;
 
@@ -36,6 +38,8 @@ pub(crate) struct Route {
     pub(crate) targets: Vec<Target>,
     /// Where to read.
     pub(crate) readable: Vec<MessageQueue>,
+    /// How long sends take.
+    pub(crate) meter: SendMeter,
 }
 
 impl Route {
@@ -43,6 +47,7 @@ impl Route {
         topic: &str,
         data: TopicRoute,
         from_template: bool,
+        meter: SendMeter,
         peer: impl Fn(&str) -> Peer,
     ) -> Arc<Self> {
         let targets = writable_queues(topic, &data)
@@ -53,7 +58,7 @@ impl Route {
             })
             .collect();
         let readable = if from_template { Vec::new() } else { readable_queues(topic, &data) };
-        Arc::new(Self { data, from_template, targets, readable })
+        Arc::new(Self { data, from_template, targets, readable, meter })
     }
 }
 

@@ -18,7 +18,9 @@ use tokio::time::sleep;
 
 use crate::{
     Error,
+    brokers::vip_address,
     core::{Core, accept},
+    meter::SendMeter,
     route::{self, Route},
 };
 
@@ -93,7 +95,7 @@ impl Core {
         if answer.response_code() == ResponseCode::TOPIC_NOT_EXIST {
             return Ok(None);
         }
-        let answer = accept(server, ASK, answer)?;
+        let answer = accept(&server, ASK, answer)?;
         let mut data: TopicRoute = lenient::read("route", &answer.body)
             .map_err(|source| Error::Answer { address: server.address().to_owned(), source })?;
         // Name servers list both in any order; a change of order is no change.
@@ -111,7 +113,11 @@ impl Core {
             return Arc::clone(route);
         }
         let new_broker = self.brokers.learn(&data);
-        let route = Route::new(topic, data, from_template, |address| self.brokers.peer(address));
+        let meter = SendMeter::new(topic, &self.id);
+        let route = Route::new(topic, data, from_template, meter, |address| {
+            let fast = self.options.vip_channel.then(|| vip_address(address)).flatten();
+            self.brokers.peer(fast.as_deref().unwrap_or(address))
+        });
         known.insert(topic.to_owned(), Arc::clone(&route));
         drop(known);
         tracing::debug!(topic, queues = route.targets.len(), from_template, "route changed");

@@ -234,9 +234,14 @@ impl Command {
 
     /// Appends the whole frame to `out`, in [`Command::encoding`].
     pub fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_as(self.opaque, out);
+    }
+
+    /// [`Command::encode`] with another opaque.
+    pub fn encode_as(&self, opaque: i32, out: &mut Vec<u8>) {
         frame::write(out, self.encoding, &self.body, |out| match self.encoding {
-            Encoding::Json => json::encode(self, out),
-            Encoding::Binary => binary::encode(self, out),
+            Encoding::Json => json::encode(self, opaque, out),
+            Encoding::Binary => binary::encode(self, opaque, out),
         });
     }
 
@@ -304,7 +309,7 @@ mod tests {
     #[test]
     fn a_binary_header_cut_anywhere_is_an_error() {
         let mut header = Vec::new();
-        binary::encode(&sample(Encoding::Binary), &mut header);
+        binary::encode(&sample(Encoding::Binary), 0, &mut header);
         for cut in 0..header.len() {
             assert!(binary::decode(&header[..cut]).is_err(), "cut at {cut}");
         }

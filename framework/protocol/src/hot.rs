@@ -1,5 +1,5 @@
-//! The hot path: one-pass, borrowed decoders for the requests that come by the million, and writers for their
-//! answers.
+//! The hot path: one-pass, borrowed decoders for the requests that come by the million, writers for their answers,
+//! and the producer's writer of sends.
 //!
 //! Nothing here allocates once the scratch and the output buffer have grown. A decoder either says exactly what
 //! [`Command::decode`](crate::Command::decode) and the typed header would say, or `None` for anything out of the
@@ -7,19 +7,21 @@
 //! then takes the general way, which knows every corner and has the message for every error.
 //!
 //! [`code`] tells which decoder to try; the views are [`SendView`], [`PullView`] and [`OffsetView`], the answers
-//! [`SendReply`], [`StoredReplies`], [`PullReply`] and [`encode_status`].
+//! [`SendReply`], [`StoredReplies`], [`PullReply`] and [`encode_status`]; producers write [`SendRequest`].
 
 mod binary;
 mod json;
 mod offset;
 mod pull;
 mod reply;
+mod request;
 mod send;
 mod write;
 
 pub use offset::OffsetView;
 pub use pull::PullView;
 pub use reply::{Offsets, PullReply, SendReply, Stored, StoredReplies, encode_failure, encode_status};
+pub use request::SendRequest;
 pub use send::SendView;
 
 use crate::{

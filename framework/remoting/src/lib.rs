@@ -6,13 +6,22 @@
 //! clients through [`Connection`].
 //!
 //! Nothing here knows what a request code means.
+//!
+//! | feature | gives |
+//! |---|---|
+//! | `tls` | encrypted peers, through rustls |
 
 mod calls;
 mod error;
 mod outbox;
 mod peer;
 mod server;
+mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use error::Error;
-pub use peer::{Inbound, Peer, PeerOptions};
+pub use peer::{Inbound, Outbound, Peer, PeerOptions};
 pub use server::{Batch, BindError, Connection, SendError, Server, ServerOptions, Service};
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsError};

@@ -13,7 +13,9 @@ use std::{
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::sync::Notify;
+
+use crate::stream::Sink;
 
 /// After so many writes for others a sender leaves the rest to the owner.
 const ROUNDS: usize = 8;
@@ -102,7 +104,7 @@ impl Outbox {
     }
 
     /// Writes all that was appended, unless somebody does so already.
-    pub(crate) fn flush(&self, stream: &TcpStream) {
+    pub(crate) fn flush(&self, stream: &impl Sink) {
         let mut state = self.state.lock();
         if state.phase != Phase::Idle || state.queued.is_empty() {
             return;
@@ -118,7 +120,7 @@ impl Outbox {
     /// Appends and flushes.
     pub(crate) fn encode(
         &self,
-        stream: &TcpStream,
+        stream: &impl Sink,
         max: usize,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), Refused> {
@@ -128,7 +130,7 @@ impl Outbox {
     }
 
     /// Writes `bytes`, copying only what cannot go into the socket at once.
-    pub(crate) fn write_through(&self, stream: &TcpStream, bytes: &[u8]) -> Result<(), Refused> {
+    pub(crate) fn write_through(&self, stream: &impl Sink, bytes: &[u8]) -> Result<(), Refused> {
         let mut state = self.state.lock();
         match state.phase {
             Phase::Closed => return Err(Refused::Closed),
@@ -154,7 +156,7 @@ impl Outbox {
                 return Err(Refused::Closed);
             }
         };
-        if written < bytes.len() {
+        if written < bytes.len() || stream.is_behind() {
             self.leave(bytes[written..].to_vec(), 0);
         } else if let Some(batch) = self.next(Vec::new()) {
             self.write(stream, batch, 0);
@@ -188,7 +190,7 @@ impl Outbox {
     /// Writes what senders could not; ready only with the error that ends the connection.
     ///
     /// The task that polls is the owner: it is woken when there is something to finish and by [`Outbox::poke`].
-    pub(crate) fn poll_finish(&self, context: &mut Context<'_>, stream: &TcpStream) -> Poll<io::Error> {
+    pub(crate) fn poll_finish(&self, context: &mut Context<'_>, stream: &impl Sink) -> Poll<io::Error> {
         self.owner.register(context.waker());
         let phase = self.state.lock().phase;
         match phase {
@@ -211,7 +213,7 @@ impl Outbox {
     }
 
     /// [`Outbox::poll_finish`] to be awaited.
-    pub(crate) async fn finish(&self, stream: &TcpStream) -> io::Error {
+    pub(crate) async fn finish(&self, stream: &impl Sink) -> io::Error {
         poll_fn(|context| self.poll_finish(context, stream)).await
     }
 
@@ -252,7 +254,7 @@ impl Outbox {
     }
 
     /// Writes `batch` from `at`, and then what was queued meanwhile, until nothing is left or the socket is full.
-    fn write(&self, stream: &TcpStream, mut batch: Vec<u8>, mut at: usize) {
+    fn write(&self, stream: &impl Sink, mut batch: Vec<u8>, mut at: usize) {
         let mut rounds = 0;
         loop {
             match stream.try_write(&batch[at..]) {
@@ -262,7 +264,7 @@ impl Outbox {
                 Err(_) => return self.close(),
             }
             self.touch();
-            if at < batch.len() {
+            if at < batch.len() || stream.is_behind() {
                 continue;
             }
             rounds += 1;

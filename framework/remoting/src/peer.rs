@@ -5,7 +5,11 @@
 
 mod link;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -34,6 +38,11 @@ pub struct PeerOptions {
     pub max_calls: usize,
     /// Requests of the server answered at a time; above it nothing is read **(default: 64)**.
     pub max_inbound: usize,
+    /// How connections are encrypted **(default: not at all)**.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::Tls>,
+    /// What completes every request **(default: nothing)**.
+    pub outbound: Option<Arc<dyn Outbound>>,
 }
 
 impl Default for PeerOptions {
@@ -47,8 +56,17 @@ impl Default for PeerOptions {
             max_unwritten_bytes: 16 * 1024 * 1024,
             max_calls: 65_536,
             max_inbound: 64,
+            #[cfg(feature = "tls")]
+            tls: None,
+            outbound: None,
         }
     }
+}
+
+/// Completes requests before they are written: signs them, or says for whom they speak.
+pub trait Outbound: fmt::Debug + Send + Sync + 'static {
+    /// Changes a request that is about to be sent; nothing but the opaque is changed after it.
+    fn request(&self, request: &mut Command);
 }
 
 /// Answers the requests that a server sends to its client.
@@ -79,6 +97,8 @@ struct Inner {
     options: PeerOptions,
     inbound: Option<Arc<dyn Inbound>>,
     state: Mutex<State>,
+    /// Connections that take no more requests and wait for their last answers.
+    retired: Mutex<Vec<Weak<Link>>>,
     /// Held by the one caller that connects while the others wait for what comes of it.
     dial: tokio::sync::Mutex<Dial>,
 }
@@ -104,6 +124,7 @@ impl Peer {
             options,
             inbound,
             state: Mutex::new(State::Disconnected),
+            retired: Mutex::default(),
             dial: tokio::sync::Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -120,9 +141,25 @@ impl Peer {
     /// No connection, no answer within `limit`, or any other [`Error`]. A response with an error code is a
     /// response.
     pub async fn call(&self, mut request: Command, limit: Duration) -> Result<Command, Error> {
+        self.complete(&mut request);
+        self.call_with(|opaque, out| request.encode_as(opaque, out), limit).await
+    }
+
+    /// [`Peer::call`] for a request that exists only as the frame that `encode` appends: once for every connection
+    /// that has to be tried, with the opaque to write.
+    ///
+    /// Such a request is not completed by [`PeerOptions::outbound`], see [`Peer::completes`].
+    ///
+    /// # Errors
+    /// As [`Peer::call`].
+    pub async fn call_with(
+        &self,
+        encode: impl Fn(i32, &mut Vec<u8>) + Send + Sync,
+        limit: Duration,
+    ) -> Result<Command, Error> {
         let exchange = async {
             loop {
-                match self.link().await?.send(&mut request).await {
+                match self.link().await?.send(&encode).await {
                     Ok(call) => return call.await,
                     // The connection went before a byte was taken, so the call has not begun.
                     Err(Error::Closed { .. }) if !self.is_closed() => {}
@@ -140,7 +177,8 @@ impl Peer {
     /// # Errors
     /// No connection, or one that takes no more bytes at present.
     pub async fn one_way(&self, request: Command) -> Result<(), Error> {
-        let request = request.one_way();
+        let mut request = request.one_way();
+        self.complete(&mut request);
         loop {
             match self.link().await?.try_write(&request) {
                 Err(Error::Closed { .. }) if !self.is_closed() => {}
@@ -153,6 +191,60 @@ impl Peer {
     pub fn close(&self) {
         if let State::Connected(link) = std::mem::replace(&mut *self.inner.state.lock(), State::Closed) {
             link.stop("the peer was closed");
+        }
+        self.inner.stop_retired("the peer was closed");
+    }
+
+    /// Has the next call make a new connection. Calls that are under way are still answered on the old one, until the
+    /// other side closes it.
+    pub fn renew(&self) {
+        let mut state = self.inner.state.lock();
+        if let State::Connected(link) = &*state {
+            let mut retired = self.inner.retired.lock();
+            retired.retain(|link| link.strong_count() > 0);
+            retired.push(Arc::downgrade(link));
+            *state = State::Disconnected;
+        }
+    }
+
+    /// Ends the connection, if there is one: calls under way fail, and the next one makes a new connection.
+    pub fn disconnect(&self, reason: &str) {
+        let link = {
+            let mut state = self.inner.state.lock();
+            match std::mem::replace(&mut *state, State::Disconnected) {
+                State::Connected(link) => link,
+                other => return *state = other,
+            }
+        };
+        link.stop(reason);
+    }
+
+    /// How long nothing has arrived on the connection; `None` without one.
+    pub fn silent_for(&self) -> Option<Duration> {
+        match &*self.inner.state.lock() {
+            State::Connected(link) if link.is_open() => Some(link.silent_for()),
+            _ => None,
+        }
+    }
+
+    /// Whether requests are completed by [`PeerOptions::outbound`].
+    pub fn completes(&self) -> bool {
+        self.inner.options.outbound.is_some()
+    }
+
+    fn complete(&self, request: &mut Command) {
+        if let Some(outbound) = &self.inner.options.outbound {
+            outbound.request(request);
+        }
+    }
+
+    /// The version that the server gave itself in an answer on the present connection; `None` before the first.
+    ///
+    /// RocketMQ numbers its releases, two a release: 407 is 4.9.7, 413 is 5.0.0.
+    pub fn version(&self) -> Option<i32> {
+        match &*self.inner.state.lock() {
+            State::Connected(link) if link.is_open() => link.version(),
+            _ => None,
         }
     }
 
@@ -227,8 +319,15 @@ impl Inner {
     }
 }
 
+impl Inner {
+    fn stop_retired(&self, reason: &str) {
+        self.retired.lock().drain(..).filter_map(|link| link.upgrade()).for_each(|link| link.stop(reason));
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.stop_retired("the peer was dropped");
         if let State::Connected(link) = self.state.get_mut() {
             link.stop("the peer was dropped");
         }

@@ -7,14 +7,11 @@ use rocketmq_boot_protocol::{
 };
 
 use super::{
-    BatchRule, Options, SendError,
+    BatchRule, SendError,
+    options::Options,
     outgoing::{Outgoing, check_body, check_topic, stamp},
 };
 use crate::core::Core;
-
-/// Properties that delay a message.
-const DELAYS: [&str; 4] =
-    [property::DELAY, property::TIMER_DELAY_SEC, property::TIMER_DELAY_MS, property::TIMER_DELIVER_MS];
 
 /// Checks messages and makes them one request; gives the ids that they were given.
 pub(super) fn outgoing(
@@ -25,7 +22,8 @@ pub(super) fn outgoing(
 ) -> Result<(Outgoing, Vec<String>), SendError> {
     check_together(messages)?;
     let [first, ..] = messages else { return Err(BatchRule::Empty.into()) };
-    check_topic(&first.topic)?;
+    let topic = core.namespace.wrap(&first.topic).into_owned();
+    check_topic(&topic)?;
     let born_timestamp = core.options.clock.now_ms();
     let mut body = Vec::new();
     let mut message_ids = Vec::with_capacity(messages.len());
@@ -47,13 +45,12 @@ pub(super) fn outgoing(
     let outgoing = Outgoing {
         code: RequestCode::SEND_BATCH_MESSAGE,
         group: group.to_owned(),
-        topic: first.topic.clone(),
+        topic,
         body: body.into(),
         properties,
-        sys_flag: 0,
-        flag: 0,
         born_timestamp,
-        reconsumed: None,
+        topic_queues: options.topic_queues,
+        ..Outgoing::default()
     };
     Ok((outgoing, message_ids))
 }
@@ -63,7 +60,7 @@ fn check_together(messages: &[Message]) -> Result<(), BatchRule> {
     if first.topic.starts_with(RETRY_PREFIX) {
         return Err(BatchRule::Retry { topic: first.topic.clone() });
     }
-    if messages.iter().any(|message| DELAYS.iter().any(|key| message.properties.contains_key(*key))) {
+    if messages.iter().any(is_delayed) {
         return Err(BatchRule::Delayed);
     }
     for other in others {
@@ -77,8 +74,13 @@ fn check_together(messages: &[Message]) -> Result<(), BatchRule> {
     Ok(())
 }
 
+/// Whether a message is delivered later, by level or by time.
+pub(super) fn is_delayed(message: &Message) -> bool {
+    message.is_timed() || message.properties.contains_key(property::DELAY)
+}
+
 /// Whether the sender waits for the flush, which it does unless the message says otherwise.
-fn waits(message: &Message) -> bool {
+pub(super) fn waits(message: &Message) -> bool {
     message.properties.get(property::WAIT).is_none_or(|wait| wait.eq_ignore_ascii_case("true"))
 }
 
@@ -108,7 +110,7 @@ mod tests {
             assert_eq!(property::find(item.properties, b"UNIQ_KEY"), Some(id.as_bytes()));
         }
         assert_ne!(ids[0], ids[1]);
-        assert_eq!(outgoing.command(0, "b").fields.get("m"), Some("true"));
+        assert_eq!(outgoing.request(0, "b", false).to_command().fields.get("m"), Some("true"));
     }
 
     #[test]

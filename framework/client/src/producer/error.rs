@@ -10,7 +10,7 @@ use rocketmq_boot_protocol::{
 use rocketmq_boot_remoting as remoting;
 
 use super::receipt::{SendReceipt, Shortfall};
-use crate::Error;
+use crate::{Error, Feature};
 
 /// A send that did not end with a message stored as it was asked for.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -60,6 +60,28 @@ pub enum SendError {
     /// The messages cannot be one batch. Nothing was sent.
     #[error("the messages cannot be one batch: {0}")]
     Batch(#[from] BatchRule),
+    /// A hook of the producer refused the message. Nothing was sent.
+    #[error("a hook refused the message to `{topic}`: {reason}")]
+    Refusal {
+        /// The topic.
+        topic: String,
+        /// What the hook said.
+        reason: String,
+    },
+    /// The broker is too old for what the message asks for, and would have ignored it. Nothing was sent.
+    #[error(
+        "broker {broker} of version {version} does not support {feature}, which the message to `{topic}` needs"
+    )]
+    Unsupported {
+        /// The topic.
+        topic: String,
+        /// What it lacks.
+        feature: Feature,
+        /// Its address.
+        broker: String,
+        /// The number that it gives its release: 407 is 4.9.7, 413 is 5.0.0.
+        version: i32,
+    },
     /// No broker takes messages of the topic, or none is known. Nothing was sent.
     #[error("no route to topic `{topic}`: {source}")]
     NoRoute {
@@ -131,6 +153,21 @@ pub enum SendError {
     /// The client was closed.
     #[error("the client is closed")]
     Closed,
+}
+
+impl SendError {
+    /// Whether sending the same message again, later, may succeed.
+    ///
+    /// It is no promise that the message was not stored: after a timeout or a lost connection it may have been.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::NoRoute { source, .. } => source.is_retryable(),
+            Self::Timeout { .. } | Self::NoQueue { queue: None, .. } => true,
+            Self::Transport { source, .. } => !matches!(source, remoting::Error::TooLarge { .. }),
+            Self::Refused { code, .. } => super::deliver::TRY_ANOTHER.contains(code),
+            _ => false,
+        }
+    }
 }
 
 /// What messages must have in common to be one batch.

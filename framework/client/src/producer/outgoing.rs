@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use rocketmq_boot_protocol::{
-    Command, Encoding, RequestCode,
+    RequestCode,
+    hot::SendRequest,
     message::{
         Message, MessageError,
         compress::{Compression, compress},
@@ -15,11 +16,11 @@ use rocketmq_boot_protocol::{
     topic::{AUTO_CREATE_TOPIC, is_sendable, validate_topic},
 };
 
-use super::{Options, SendError};
-use crate::{core::Core, route::DEFAULT_TOPIC_QUEUES};
+use super::{SendError, options::Options};
+use crate::{Feature, core::Core, route::DEFAULT_TOPIC_QUEUES};
 
-/// zlib's level in RocketMQ's producers.
-const COMPRESSION_LEVEL: u32 = 5;
+/// The most that the id adds to the properties.
+const STAMP_BYTES: usize = 80;
 
 /// What goes into the request, apart from the queue.
 #[derive(Debug)]
@@ -34,6 +35,28 @@ pub(crate) struct Outgoing {
     pub(crate) born_timestamp: i64,
     /// For a message on its way to a retry topic: failed deliveries, and how many it may have.
     pub(crate) reconsumed: Option<(i32, i32)>,
+    /// Queues that a topic gets which does not exist yet.
+    pub(crate) topic_queues: i32,
+    /// What the broker must be able to do.
+    pub(crate) needs: Option<Feature>,
+}
+
+impl Default for Outgoing {
+    fn default() -> Self {
+        Self {
+            code: RequestCode::SEND_MESSAGE_V2,
+            group: String::new(),
+            topic: String::new(),
+            body: Bytes::new(),
+            properties: String::new(),
+            sys_flag: 0,
+            flag: 0,
+            born_timestamp: 0,
+            reconsumed: None,
+            topic_queues: DEFAULT_TOPIC_QUEUES,
+            needs: None,
+        }
+    }
 }
 
 impl Outgoing {
@@ -44,53 +67,64 @@ impl Outgoing {
         options: &Options,
         message: Message,
     ) -> Result<(Self, String), SendError> {
-        check_topic(&message.topic)?;
-        check_body(&message.topic, message.body.len(), options.max_message_bytes)?;
+        let needs = message.is_timed().then_some(Feature::Timer);
+        let topic = core.namespace.wrap_owned(message.topic);
+        check_topic(&topic)?;
+        check_body(&topic, message.body.len(), options.max_message_bytes)?;
         let born_timestamp = core.options.clock.now_ms();
-        let (properties, message_id) = stamp(core, &message.topic, &message.properties, born_timestamp)?;
+        let (properties, message_id) = stamp(core, &topic, &message.properties, born_timestamp)?;
         let (body, sys_flag) = pack(message.body, options);
         let outgoing = Self {
-            code: RequestCode::SEND_MESSAGE_V2,
             group: group.to_owned(),
-            topic: message.topic,
+            topic,
             body,
             properties,
             sys_flag,
             flag: message.flag,
             born_timestamp,
-            reconsumed: None,
+            topic_queues: options.topic_queues,
+            needs,
+            ..Self::default()
         };
         Ok((outgoing, message_id))
     }
 
     /// The request that sends it to a queue.
-    ///
-    /// Fields are written straight under their wire names, and in the binary encoding, which every broker reads:
-    /// this is the one request that is made a million times. What is left out is 0 or false to brokers.
-    pub(crate) fn command(&self, queue_id: i32, broker: &str) -> Command {
-        let mut command = Command::bare(self.code);
-        command.encoding = Encoding::Binary;
-        command.body = self.body.clone();
-        let fields = &mut command.fields;
-        fields.insert("a", self.group.as_str());
-        fields.insert("b", self.topic.as_str());
-        fields.insert("c", AUTO_CREATE_TOPIC);
-        fields.insert("d", DEFAULT_TOPIC_QUEUES.to_string());
-        fields.insert("e", queue_id.to_string());
-        fields.insert("f", self.sys_flag.to_string());
-        fields.insert("g", self.born_timestamp.to_string());
-        fields.insert("h", self.flag.to_string());
-        fields.insert("i", self.properties.as_str());
-        if let Some((times, limit)) = self.reconsumed {
-            fields.insert("j", times.to_string());
-            fields.insert("l", limit.to_string());
+    pub(crate) fn request<'a>(&'a self, queue_id: i32, broker: &'a str, unit_mode: bool) -> SendRequest<'a> {
+        SendRequest {
+            code: self.code,
+            group: &self.group,
+            topic: &self.topic,
+            default_topic: AUTO_CREATE_TOPIC,
+            default_topic_queues: self.topic_queues,
+            queue_id,
+            sys_flag: self.sys_flag,
+            born_timestamp: self.born_timestamp,
+            flag: self.flag,
+            properties: &self.properties,
+            reconsumed: self.reconsumed,
+            unit_mode,
+            broker,
+            body: &self.body,
         }
-        if self.code == RequestCode::SEND_BATCH_MESSAGE {
-            fields.insert("m", "true");
-        }
-        fields.insert("n", broker);
-        command
     }
+}
+
+/// Checks all of a message that can be wrong, without making it ready.
+pub(super) fn check(core: &Core, options: &Options, message: &Message) -> Result<(), SendError> {
+    let topic = core.namespace.wrap(&message.topic);
+    check_topic(&topic)?;
+    check_body(&topic, message.body.len(), options.max_message_bytes)?;
+    let wrong = |source| SendError::Message { topic: message.topic.clone(), source };
+    let mut bytes = STAMP_BYTES;
+    for (key, value) in &message.properties {
+        property::check(key, value).map_err(|error| wrong(error.into()))?;
+        bytes += key.len() + value.len() + 2;
+    }
+    if bytes > MAX_PROPERTIES_BYTES {
+        return Err(wrong(MessageError::TooLong { bytes }));
+    }
+    Ok(())
 }
 
 pub(super) fn check_topic(topic: &str) -> Result<(), SendError> {
@@ -149,7 +183,7 @@ fn pack(body: Bytes, options: &Options) -> (Bytes, i32) {
         Compression::Lz4 => sys_flag::COMPRESSION_LZ4,
         Compression::Zstd => sys_flag::COMPRESSION_ZSTD,
     };
-    match compress(options.compression, &body, COMPRESSION_LEVEL) {
+    match compress(options.compression, &body, options.compression_level) {
         Ok(packed) => (packed.into(), sys_flag::COMPRESSED | kind),
         Err(error) => {
             tracing::warn!(%error, "body is sent as it is");
@@ -175,7 +209,7 @@ mod tests {
     #[test]
     fn the_request_reads_back_as_the_typed_header() {
         let (outgoing, id) = outgoing(Message::new("orders", "x").tag("a").flag(9)).unwrap();
-        let command = outgoing.command(3, "broker-a");
+        let command = outgoing.request(3, "broker-a", false).to_command();
         let header = SendMessageShort::read(&command.fields).unwrap();
         assert_eq!(
             header,

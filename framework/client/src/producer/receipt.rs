@@ -19,6 +19,10 @@ pub struct SendReceipt {
     pub queue: MessageQueue,
     /// Its place in the queue.
     pub queue_offset: i64,
+    /// What takes the message back while the broker's timer holds it, see
+    /// [`Producer::recall`](crate::Producer::recall). Brokers from 5.3.2 on give one for a message that is delayed
+    /// by time; others and other messages have none.
+    pub recall_handle: Option<String>,
 }
 
 /// What is missing from a message that was stored.
@@ -74,6 +78,7 @@ pub(super) fn read(
             offset_message_id: offset_id.to_owned(),
             queue: queue.clone(),
             queue_offset: reply.queue_offset.saturating_add(index),
+            recall_handle: reply.recall_handle.clone(),
         }
     });
     Ok(receipts.collect())
@@ -91,6 +96,7 @@ mod tests {
             queue_id: 3,
             queue_offset: 40,
             transaction_id: None,
+            recall_handle: None,
         };
         Command::success(&Command::bare(RequestCode::SEND_MESSAGE_V2)).with_header(&header)
     }

@@ -2,32 +2,41 @@
 
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE};
 use rocketmq_boot_protocol::{
     Command, DecodeError, Header, RequestCode, ResponseCode,
     body::{
         BrokerData, Heartbeat, QueueData, TopicRoute,
         dialect::{self, Dialect},
-        group::ConsumerIds,
+        group::{ConsumerIds, LockBatch, LockedQueues},
         lenient,
     },
     header::{
         group::{ConsumerGroup, UnregisterClient},
-        offset::{OffsetReply, QueryConsumerOffset, QueueOffset, UpdateConsumerOffset},
+        offset::{OffsetReply, QueryConsumerOffset, QueueOffset, SearchOffset, UpdateConsumerOffset},
         pull::{PullMessage, PullMessageReply, sys_flag},
+        recall::{RecallMessage, RecallMessageReply},
+        reply::PushReply,
         send::{SendBack, SendMessageReply, SendMessageShort},
         topic::TopicName,
+        transaction::{CheckTransactionState, EndTransaction},
     },
     message::{
         batch,
         hash::java_hash,
+        id::OffsetMessageId,
         property,
         record::{Draft, Record},
+        sys_flag::Transaction,
     },
-    topic::{PERM_READ, PERM_WRITE, dlq_topic, retry_topic},
+    topic::{PERM_READ, PERM_WRITE, TRANS_HALF_TOPIC, dlq_topic, retry_topic},
 };
 use tokio::time::{Instant, timeout_at};
 
 use super::{Answers, Broker, Member};
+
+/// What the brokers' cluster is called.
+const CLUSTER: &str = "C";
 
 /// Positions say which queue and offset a message has, so that it can be found again.
 const QUEUE_STRIDE: i64 = 1_000_000;
@@ -40,8 +49,15 @@ impl Broker {
             RequestCode::UNREGISTER_CLIENT => self.unregister(request),
             RequestCode::GET_CONSUMER_LIST_BY_GROUP => self.members(request),
             RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE => self.send(request),
+            RequestCode::SEND_REPLY_MESSAGE_V2 => self.reply(request),
+            RequestCode::END_TRANSACTION => self.end_transaction(request),
+            RequestCode::RECALL_MESSAGE => self.recall(request),
             RequestCode::CONSUMER_SEND_MSG_BACK => self.send_back(request),
-            RequestCode::PULL_MESSAGE => self.pull(request).await,
+            RequestCode::PULL_MESSAGE | RequestCode::LITE_PULL_MESSAGE => self.pull(request).await,
+            RequestCode::LOCK_BATCH_MQ => self.lock(request),
+            RequestCode::UNLOCK_BATCH_MQ => self.unlock(request),
+            RequestCode::SEARCH_OFFSET_BY_TIMESTAMP => self.search(request),
+            RequestCode::CHECK_CLIENT_CONFIG => Ok(Command::success(request)),
             RequestCode::QUERY_CONSUMER_OFFSET => self.query_offset(request),
             RequestCode::UPDATE_CONSUMER_OFFSET => self.update_offset(request),
             RequestCode::GET_MAX_OFFSET | RequestCode::GET_MIN_OFFSET => self.bound(request),
@@ -62,13 +78,18 @@ impl Broker {
             None if topic == "TBW102" && state.template => 8,
             None => return Ok(Command::failure(request, ResponseCode::TOPIC_NOT_EXIST, "no such topic")),
         };
-        let cluster = self.cluster.lock();
+        let (cluster, slaves) = (self.cluster.lock(), self.slaves.lock());
+        let slaves_of = |name: &str| {
+            let of_name = slaves.iter().filter(|(master, ..)| master == name);
+            of_name.map(|(_, id, address)| (*id, address.clone())).collect::<Vec<_>>()
+        };
         let route = TopicRoute {
             broker_datas: cluster
                 .iter()
                 .map(|(name, address)| BrokerData {
+                    cluster: CLUSTER.to_owned(),
                     broker_name: name.clone(),
-                    broker_addrs: [(0, address.clone())].into_iter().collect(),
+                    broker_addrs: [(0, address.clone())].into_iter().chain(slaves_of(name)).collect(),
                     ..BrokerData::default()
                 })
                 .collect(),
@@ -91,6 +112,10 @@ impl Broker {
         let heartbeat: Heartbeat = lenient::read("heartbeat", &request.body)?;
         let mut state = self.state.lock();
         let mut changed = Vec::new();
+        state.clients.insert(heartbeat.client_id.clone(), answers.connection);
+        for data in heartbeat.producer_data_set {
+            state.producers.insert(data.group_name, answers.connection);
+        }
         for data in heartbeat.consumer_data_set {
             state.topics.entry(retry_topic(&data.group_name)).or_insert_with(|| vec![Vec::new()]);
             let member = Member { connection: answers.connection, subscriptions: data.subscription_data_set };
@@ -159,14 +184,69 @@ impl Broker {
         Ok(Command::success(request).with_body(dialect::write(&ids, Dialect::Standard)))
     }
 
+    fn lock(&self, request: &Command) -> Result<Command, DecodeError> {
+        let batch: LockBatch = lenient::read("locks", &request.body)?;
+        let mut state = self.state.lock();
+        let mut held = LockedQueues::default();
+        for queue in batch.mq_set {
+            let key = (batch.consumer_group.clone(), queue.topic.clone(), queue.queue_id);
+            if *state.locks.entry(key).or_insert_with(|| batch.client_id.clone()) == batch.client_id {
+                held.lock_ok_mq_set.push(queue);
+            }
+        }
+        drop(state);
+        self.news.notify_waiters();
+        Ok(Command::success(request).with_body(dialect::write(&held, Dialect::Fastjson)))
+    }
+
+    fn unlock(&self, request: &Command) -> Result<Command, DecodeError> {
+        let batch: LockBatch = lenient::read("locks", &request.body)?;
+        for queue in batch.mq_set {
+            let key = (batch.consumer_group.clone(), queue.topic.clone(), queue.queue_id);
+            let locks = &mut self.state.lock().locks;
+            if locks.get(&key) == Some(&batch.client_id) {
+                locks.remove(&key);
+            }
+        }
+        self.news.notify_waiters();
+        Ok(Command::success(request))
+    }
+
+    /// Every message was stored at its own offset.
+    fn search(&self, request: &Command) -> Result<Command, DecodeError> {
+        let header = request.header::<SearchOffset>()?;
+        let end = self.end(&header.topic, header.queue_id);
+        Ok(Command::success(request).with_header(&OffsetReply { offset: header.timestamp.clamp(0, end) }))
+    }
+
+    fn end(&self, topic: &str, queue: i32) -> i64 {
+        let state = self.state.lock();
+        let queue = state.topics.get(topic).and_then(|queues| queues.get(index(queue)));
+        i64::try_from(queue.map_or(0, Vec::len)).unwrap()
+    }
+
     fn send(&self, request: &Command) -> Result<Command, DecodeError> {
-        let header = request.header::<SendMessageShort>()?;
+        let mut header = request.header::<SendMessageShort>()?;
+        // What has failed too often does not come back.
+        if let Some(group) = header.topic.strip_prefix("%RETRY%")
+            && header.max_reconsume_times.is_some_and(|limit| header.reconsume_times > limit)
+        {
+            header.topic = dlq_topic(group);
+            header.queue_id = 0;
+        }
         let queue_id = usize::try_from(header.queue_id).unwrap();
         let properties = header.properties.clone().unwrap_or_default();
         let mut draft = draft(&header.topic, &request.body, properties.as_bytes());
         draft.queue_id = header.queue_id;
         draft.sys_flag = header.sys_flag;
         draft.reconsume_times = header.reconsume_times;
+        let more = format!("CLUSTER\u{1}{CLUSTER}\u{2}");
+        draft.more_properties = more.as_bytes();
+        let half = Transaction::of(header.sys_flag) == Transaction::Prepared;
+        if half {
+            // The real topic is known again from the end of the transaction.
+            draft.topic = TRANS_HALF_TOPIC.as_bytes();
+        }
         let offset = if header.batch {
             let items = batch::items(&request.body).collect::<Result<Vec<_>, _>>().unwrap();
             let offsets: Vec<i64> = items
@@ -179,12 +259,80 @@ impl Broker {
         } else {
             self.append(queue_id, draft)
         };
+        let physical_offset = u64::try_from(i64::from(header.queue_id) * QUEUE_STRIDE + offset).unwrap();
+        let place = OffsetMessageId { host: self.address.parse().unwrap(), physical_offset };
         let reply = SendMessageReply {
-            message_id: format!("{}:{offset}", self.name),
+            message_id: place.to_string(),
             queue_id: header.queue_id,
             queue_offset: offset,
             transaction_id: None,
+            recall_handle: properties.contains("TIMER_").then(|| {
+                URL_SAFE.encode(format!("v1 {} {} 1700000000000 {offset}", header.topic, self.name))
+            }),
         };
+        let mut answer = Command::success(request).with_header(&reply);
+        answer.fields.insert("MSG_REGION", "DefaultRegion");
+        answer.fields.insert("TRACE_ON", "true");
+        Ok(answer)
+    }
+
+    /// Makes a half message visible, or forgets it.
+    fn end_transaction(&self, request: &Command) -> Result<Command, DecodeError> {
+        let header = request.header::<EndTransaction>()?;
+        if Transaction::of(header.commit_or_rollback) == Transaction::Commit {
+            let (queue, offset) = (header.commit_log_offset / QUEUE_STRIDE, header.tran_state_table_offset);
+            let (queue, offset) = (usize::try_from(queue).unwrap(), usize::try_from(offset).unwrap());
+            let bytes = self.state.lock().topics[TRANS_HALF_TOPIC][queue][offset].clone();
+            let record = Record::decode(&bytes).unwrap();
+            self.append(queue, draft(&header.topic.unwrap(), record.body, record.properties));
+        }
+        Ok(Command::success(request))
+    }
+
+    /// Asks the producers of a group how the transaction of a half message ended.
+    pub(crate) fn check_transaction(&self, group: &str, topic: &str, queue: usize, offset: usize) {
+        let bytes = self.state.lock().topics[TRANS_HALF_TOPIC][queue][offset].clone();
+        let record = Record::decode(&bytes).unwrap();
+        let header = CheckTransactionState {
+            topic: Some(topic.to_owned()),
+            tran_state_table_offset: i64::try_from(offset).unwrap(),
+            commit_log_offset: record.physical_offset,
+            message_id: record.property(property::UNIQ_KEY).map(ToOwned::to_owned),
+            transaction_id: record.property(property::UNIQ_KEY).map(ToOwned::to_owned),
+            offset_message_id: None,
+            broker_name: Some(self.name.clone()),
+        };
+        let request = Command::request(RequestCode::CHECK_TRANSACTION_STATE, &header).one_way();
+        self.ask_producer(group, &request.with_body(bytes));
+    }
+
+    /// Pushes a reply to the client that it is for.
+    fn reply(&self, request: &Command) -> Result<Command, DecodeError> {
+        let header = request.header::<SendMessageShort>()?;
+        let properties = header.properties.clone().unwrap_or_default();
+        let client = property::get(&properties, property::REPLY_TO_CLIENT).unwrap_or_default();
+        let push = PushReply {
+            producer_group: header.producer_group.clone(),
+            topic: header.topic.clone(),
+            properties: header.properties.clone(),
+            sys_flag: header.sys_flag,
+            ..PushReply::default()
+        };
+        let push = Command::request(RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT, &push)
+            .with_body(request.body.clone());
+        let state = self.state.lock();
+        match state.clients.get(client).and_then(|connection| state.connections.get(connection)) {
+            Some(connection) => {
+                let _ = connection.send(Some(push.to_bytes().to_vec()));
+                Ok(Command::success(request))
+            }
+            None => Ok(Command::failure(request, ResponseCode::SYSTEM_ERROR, "channel not found")),
+        }
+    }
+
+    fn recall(&self, request: &Command) -> Result<Command, DecodeError> {
+        let header = request.header::<RecallMessage>()?;
+        let reply = RecallMessageReply { message_id: header.recall_handle.unwrap_or_default() };
         Ok(Command::success(request).with_header(&reply))
     }
 
@@ -261,7 +409,7 @@ impl Broker {
         let end = i64::try_from(queue.len()).unwrap();
         let reply = |code, next| {
             let reply = PullMessageReply {
-                suggest_which_broker_id: 0,
+                suggest_which_broker_id: state.suggest,
                 next_begin_offset: next,
                 min_offset: state.min_offset,
                 max_offset: end,

@@ -92,7 +92,8 @@ impl Broker {
                 }),
                 None => broker.answer(&request, &answers).await,
             };
-            if let Some(answer) = answer.filter(|_| !request.is_one_way()) {
+            if let Some(mut answer) = answer.filter(|_| !request.is_one_way()) {
+                answer.version = broker.state.lock().version.unwrap_or(answer.version);
                 answers.send(&answer);
             }
         });

@@ -56,6 +56,8 @@ pub(crate) struct Broker {
     /// Rung at every request and every append.
     pub(crate) news: Notify,
     pub(crate) cluster: Mutex<Vec<(String, String)>>,
+    /// Slaves: the master's name, the slave's id and its address.
+    pub(crate) slaves: Mutex<Vec<(String, i64, String)>>,
 }
 
 #[derive(Default)]
@@ -66,12 +68,21 @@ pub(crate) struct State {
     pub(crate) template: bool,
     pub(crate) offsets: HashMap<(String, String, i32), i64>,
     pub(crate) members: HashMap<String, HashMap<String, Member>>,
+    /// Who holds a queue's lock, by group, topic and queue.
+    pub(crate) locks: HashMap<(String, String, i32), String>,
     pub(crate) connections: HashMap<u64, mpsc::UnboundedSender<Option<Vec<u8>>>>,
     pub(crate) requests: Vec<Command>,
     pub(crate) instead: HashMap<i32, Vec<Instead>>,
     pub(crate) always: HashMap<i32, Instead>,
+    /// The broker id that pulls are told to go to.
+    pub(crate) suggest: i64,
     /// The lowest offset of every queue.
     pub(crate) min_offset: i64,
+    /// Connections of producers, by group and by client.
+    pub(crate) producers: HashMap<String, u64>,
+    pub(crate) clients: HashMap<String, u64>,
+    /// What answers say of the broker's age, when it is not of today.
+    pub(crate) version: Option<i32>,
 }
 
 #[derive(Clone)]
@@ -97,6 +108,7 @@ impl Cluster {
                 state: Mutex::default(),
                 news: Notify::new(),
                 cluster: Mutex::new(all.clone()),
+                slaves: Mutex::default(),
             });
             tokio::spawn(Arc::clone(&broker).listen(listener));
             broker
@@ -151,6 +163,11 @@ impl Broker {
         self.state.lock().topics.get(topic).map_or(0, |queues| queues.iter().map(Vec::len).sum())
     }
 
+    /// The records of a topic, queue after queue.
+    pub(crate) fn records(&self, topic: &str) -> Vec<Vec<u8>> {
+        self.state.lock().topics.get(topic).map_or_else(Vec::new, |queues| queues.concat())
+    }
+
     pub(crate) fn committed(&self, group: &str, topic: &str, queue: i32) -> Option<i64> {
         self.state.lock().offsets.get(&(group.to_owned(), topic.to_owned(), queue)).copied()
     }
@@ -169,6 +186,13 @@ impl Broker {
             }
         };
         assert!(timeout(PATIENCE, wait).await.is_ok(), "{what}: did not come to pass");
+    }
+
+    /// Asks the producers of a group something.
+    pub(crate) fn ask_producer(&self, group: &str, request: &Command) {
+        let state = self.state.lock();
+        let connection = &state.connections[&state.producers[group]];
+        let _ = connection.send(Some(request.to_bytes().to_vec()));
     }
 
     /// Closes all connections.

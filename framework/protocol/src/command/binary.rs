@@ -97,14 +97,21 @@ fn fields(bytes: &[u8]) -> Result<Fields, DecodeError> {
         let length = reader.i32()?;
         let value = reader.text(length)?;
         if !value.is_empty() {
-            fields.insert(Cow::Owned(key.to_owned()), value);
+            fields.insert(key_name(key), value);
         }
     }
     Ok(fields)
 }
 
+/// The key as a field keeps it: the ones that every answer to a send brings cost nothing.
+fn key_name(key: &str) -> Cow<'static, str> {
+    const COMMON: [&str; 6] = ["MSG_REGION", "TRACE_ON", "msgId", "queueId", "queueOffset", "transactionId"];
+    let common = COMMON.into_iter().find(|common| *common == key);
+    common.map_or_else(|| Cow::Owned(key.to_owned()), Cow::Borrowed)
+}
+
 /// A key too long for its length field is cut.
-pub(super) fn encode(command: &Command, out: &mut Vec<u8>) {
+pub(super) fn encode(command: &Command, opaque: i32, out: &mut Vec<u8>) {
     let low = |number: i32| {
         let [_, _, high, low] = number.to_be_bytes();
         [high, low]
@@ -112,7 +119,7 @@ pub(super) fn encode(command: &Command, out: &mut Vec<u8>) {
     out.extend_from_slice(&low(command.code));
     out.push(command.language.to_byte());
     out.extend_from_slice(&low(command.version));
-    out.extend_from_slice(&command.opaque.to_be_bytes());
+    out.extend_from_slice(&opaque.to_be_bytes());
     out.extend_from_slice(&command.flag.to_be_bytes());
     push_long(out, command.remark.as_deref().unwrap_or("").as_bytes());
     let start = out.len();

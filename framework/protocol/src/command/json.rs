@@ -207,7 +207,7 @@ impl<'de> Visitor<'de> for ScalarVisitor {
 }
 
 /// `extFields` is always there: the Java producer reads it without asking.
-pub(super) fn encode(command: &Command, out: &mut Vec<u8>) {
+pub(super) fn encode(command: &Command, opaque: i32, out: &mut Vec<u8>) {
     push_number(out, b"{\"code\":", command.code);
     out.extend_from_slice(b",\"extFields\":{");
     for (at, (key, value)) in command.fields.iter().enumerate() {
@@ -221,7 +221,7 @@ pub(super) fn encode(command: &Command, out: &mut Vec<u8>) {
     push_number(out, b"},\"flag\":", command.flag);
     out.extend_from_slice(b",\"language\":\"");
     out.extend_from_slice(command.language.name().as_bytes());
-    push_number(out, b"\",\"opaque\":", command.opaque);
+    push_number(out, b"\",\"opaque\":", opaque);
     if let Some(remark) = &command.remark {
         out.extend_from_slice(b",\"remark\":");
         push_text(out, remark);

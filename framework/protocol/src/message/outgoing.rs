@@ -1,6 +1,10 @@
 //! A message on its way out, as an application builds it.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -86,6 +90,30 @@ impl Message {
         self.property(property::DELAY, level.to_string())
     }
 
+    /// Delivers it this much later, to the second: the broker's timer, which 5.0 brought. Over three days are
+    /// refused unless the broker was configured for them.
+    #[doc(alias = "setDelayTimeMs")]
+    #[doc(alias = "setDelayTimeSec")]
+    #[must_use]
+    pub fn delay(self, delay: Duration) -> Self {
+        self.property(property::TIMER_DELAY_MS, delay.as_millis().to_string())
+    }
+
+    /// Delivers it at this time, to the second, by the broker's timer; a time that has passed means at once.
+    #[doc(alias = "setDeliverTimeMs")]
+    #[must_use]
+    pub fn deliver_at(self, time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.property(property::TIMER_DELIVER_MS, since.as_millis().to_string())
+    }
+
+    /// Whether the broker's timer is to hold it: [`Message::delay`] or [`Message::deliver_at`].
+    pub fn is_timed(&self) -> bool {
+        // These two, and the third timer property between them, are the only keys in this range.
+        let timers = (Bound::Included(property::TIMER_DELAY_MS), Bound::Included(property::TIMER_DELIVER_MS));
+        self.properties.range::<str, _>(timers).next().is_some()
+    }
+
     /// Sets the application's own flag.
     #[must_use]
     pub fn flag(mut self, flag: i32) -> Self {
@@ -125,6 +153,19 @@ mod tests {
         let message = Message::new("t", "b").tag("a").keys(["k1", "k2"]).key("k3").delay_level(3).flag(4);
         assert_eq!(message.encode_properties().unwrap(), "DELAY\x013\x02KEYS\x01k1 k2 k3\x02TAGS\x01a\x02");
         assert_eq!((message.flag, message.tag_name(), message.message_id()), (4, Some("a"), None));
+    }
+
+    #[test]
+    fn each_timer_is_told_from_what_sorts_beside_it() {
+        let message = || Message::new("t", "b");
+        assert!(message().delay(Duration::from_millis(1_500)).is_timed());
+        assert!(message().deliver_at(UNIX_EPOCH + Duration::from_secs(2)).is_timed());
+        assert!(message().property(property::TIMER_DELAY_SEC, "1").is_timed());
+        for other in [property::TIMER_DELAY_LEVEL, property::TIMER_DEL_UNIQKEY, property::TIMER_ENQUEUE_MS] {
+            assert!(!message().property(other, "1").delay_level(3).is_timed(), "{other}");
+        }
+        let at = message().deliver_at(UNIX_EPOCH + Duration::from_secs(2));
+        assert_eq!(at.encode_properties().unwrap(), "TIMER_DELIVER_MS\x012000\x02");
     }
 
     #[test]

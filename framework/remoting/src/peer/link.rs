@@ -8,10 +8,9 @@ use std::{
     io,
     net::Shutdown,
     panic::AssertUnwindSafe,
-    pin::Pin,
     sync::{
         Arc, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering},
     },
     task::Poll,
     time::Duration,
@@ -21,13 +20,9 @@ use futures_util::FutureExt;
 use rocketmq_boot_protocol::{Command, Frame, ResponseCode, frame};
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, ReadBuf},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    net::TcpStream,
     task::JoinSet,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +31,7 @@ use crate::{
     Error,
     calls::{Call, Calls},
     outbox::{Outbox, Refused},
+    stream::Stream,
 };
 
 /// Asked of the kernel for each direction of a socket.
@@ -54,12 +50,17 @@ const IDLE_TICKS: u32 = 4;
 #[derive(Debug)]
 pub(super) struct Link {
     address: Arc<str>,
-    write: OwnedWriteHalf,
+    stream: Stream,
     outbox: Outbox,
     calls: Arc<Calls>,
     max_frame_bytes: usize,
     /// How many calls a read answered lately: so many callers are about to send their next request.
     burst: AtomicUsize,
+    /// What the server said in its last answer; 0 before the first.
+    version: AtomicI32,
+    made_at: Instant,
+    /// When the last bytes arrived, in ms after it was made.
+    heard_at: AtomicU64,
     stop: CancellationToken,
 }
 
@@ -67,30 +68,40 @@ pub(super) struct Link {
 pub(super) async fn connect(peer: &Arc<Inner>) -> Result<Arc<Link>, Error> {
     let options = &peer.options;
     let failed = |source| Error::Connect { address: Arc::clone(&peer.address), source: Arc::new(source) };
-    let stream = timeout(options.connect_timeout, TcpStream::connect(&*peer.address))
+    let stream = timeout(options.connect_timeout, open(peer))
         .await
         .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut)))
-        .and_then(prepared)
         .map_err(failed)?;
-    let (read, write) = stream.into_split();
     let link = Arc::new(Link {
         address: Arc::clone(&peer.address),
-        write,
+        stream,
         outbox: Outbox::new(options.max_unwritten_bytes, KEEP_BYTES),
         calls: Calls::new(Arc::clone(&peer.address), options.max_calls),
         max_frame_bytes: options.max_frame_bytes,
         burst: AtomicUsize::new(0),
+        version: AtomicI32::new(0),
+        made_at: Instant::now(),
+        heard_at: AtomicU64::new(0),
         stop: CancellationToken::new(),
     });
     let owner = Owner {
         link: Arc::clone(&link),
-        arrivals: Arrivals { read, buffer: vec![0; READ_BYTES], filled: 0 },
+        arrivals: Arrivals { buffer: vec![0; READ_BYTES], filled: 0 },
         peer: Arc::downgrade(peer),
         inbound: JoinSet::new(),
         max_inbound: options.max_inbound,
     };
     tokio::spawn(owner.run(options.idle));
     Ok(link)
+}
+
+async fn open(peer: &Inner) -> io::Result<Stream> {
+    let socket = TcpStream::connect(&*peer.address).await.and_then(prepared)?;
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &peer.options.tls {
+        return Ok(Stream::Tls(Box::new(tls.connect(&peer.address, socket).await?)));
+    }
+    Ok(Stream::Plain(socket))
 }
 
 fn prepared(stream: TcpStream) -> io::Result<TcpStream> {
@@ -110,19 +121,31 @@ impl Link {
         !self.stop.is_cancelled()
     }
 
-    /// Sends a request, waiting for room when too much is unwritten; the call that comes back is its response.
+    /// The version that the server gave itself.
+    pub(super) fn version(&self) -> Option<i32> {
+        Some(self.version.load(Ordering::Relaxed)).filter(|version| *version > 0)
+    }
+
+    /// How long nothing has arrived.
+    pub(super) fn silent_for(&self) -> Duration {
+        let heard = Duration::from_millis(self.heard_at.load(Ordering::Relaxed));
+        self.made_at.elapsed().saturating_sub(heard)
+    }
+
+    /// Sends the request that `encode` appends, waiting for room when too much is unwritten; the call that comes
+    /// back is its response.
     ///
     /// An error means that nothing was sent.
-    pub(super) async fn send(&self, request: &mut Command) -> Result<Call, Error> {
+    pub(super) async fn send(&self, encode: &(impl Fn(i32, &mut Vec<u8>) + Sync)) -> Result<Call, Error> {
         let call = self.calls.begin()?;
-        request.opaque = call.opaque();
-        self.write(request).await?;
+        let opaque = call.opaque();
+        self.write(|out| encode(opaque, out)).await?;
         Ok(call)
     }
 
-    /// Writes a command, waiting for room when too much is unwritten.
-    async fn write(&self, command: &Command) -> Result<(), Error> {
-        while let Err(error) = self.append(command) {
+    /// Writes what `encode` appends, waiting for room when too much is unwritten.
+    async fn write(&self, encode: impl Fn(&mut Vec<u8>)) -> Result<(), Error> {
+        while let Err(error) = self.append(&encode) {
             match error {
                 Error::Overloaded { .. } => self.outbox.room().await,
                 error => return Err(error),
@@ -138,13 +161,13 @@ impl Link {
 
     /// Writes a command now or not at all.
     pub(super) fn try_write(&self, command: &Command) -> Result<(), Error> {
-        self.append(command).map(|()| self.outbox.flush(self.write.as_ref()))
+        self.append(|out| command.encode(out)).map(|()| self.outbox.flush(&self.stream))
     }
 
-    fn append(&self, command: &Command) -> Result<(), Error> {
+    fn append(&self, encode: impl FnOnce(&mut Vec<u8>)) -> Result<(), Error> {
         let limit = self.max_frame_bytes;
         let address = || Arc::clone(&self.address);
-        self.outbox.append(limit, |out| command.encode(out)).map_err(|refused| match refused {
+        self.outbox.append(limit, encode).map_err(|refused| match refused {
             Refused::Full => Error::Overloaded { address: address() },
             Refused::TooLarge(bytes) => Error::TooLarge { address: address(), bytes, limit },
             Refused::Closed => {
@@ -165,7 +188,7 @@ impl Link {
         self.calls.fail(error);
         // The peer may hold on to this link until its next call; the other side should know now. It fails only on
         // a connection that the other side has ended already.
-        let _ = SockRef::from(self.write.as_ref()).shutdown(Shutdown::Both);
+        let _ = SockRef::from(self.stream.socket()).shutdown(Shutdown::Both);
     }
 }
 
@@ -174,7 +197,7 @@ struct Flush<'a>(&'a Link);
 
 impl Drop for Flush<'_> {
     fn drop(&mut self) {
-        self.0.outbox.flush(self.0.write.as_ref());
+        self.0.outbox.flush(&self.0.stream);
     }
 }
 
@@ -201,20 +224,17 @@ struct Owner {
     max_inbound: usize,
 }
 
-/// The reading half and what was read and not yet handled.
+/// What was read and not yet handled.
 struct Arrivals {
-    read: OwnedReadHalf,
     buffer: Vec<u8>,
     filled: usize,
 }
 
 impl Arrivals {
     /// Reads once. Dropping it between polls loses nothing.
-    async fn fill(&mut self) -> io::Result<usize> {
-        let (read, free) = (&mut self.read, &mut self.buffer[self.filled..]);
-        let mut free = ReadBuf::new(free);
-        poll_fn(|context| Pin::new(&mut *read).poll_read(context, &mut free)).await?;
-        let arrived = free.filled().len();
+    async fn fill(&mut self, stream: &Stream) -> io::Result<usize> {
+        let free = &mut self.buffer[self.filled..];
+        let arrived = poll_fn(|context| stream.poll_read(context, free)).await?;
         self.filled += arrived;
         Ok(arrived)
     }
@@ -260,7 +280,7 @@ impl Owner {
         loop {
             tokio::select! {
                 () = link.stop.cancelled() => return Error::closed(&link.address, "the peer was closed"),
-                filled = self.arrivals.fill(), if self.inbound.len() < self.max_inbound => {
+                filled = self.arrivals.fill(&link.stream), if self.inbound.len() < self.max_inbound => {
                     let handled = match filled {
                         Ok(0) => Err(Error::closed(&link.address, "the other side closed it")),
                         Ok(_) => self.frames(),
@@ -270,7 +290,7 @@ impl Owner {
                         return error;
                     }
                 }
-                error = link.outbox.finish(link.write.as_ref()) => return self.lost(&error),
+                error = link.outbox.finish(&link.stream) => return self.lost(&error),
                 Some(_) = self.inbound.join_next() => {}
                 _ = ticks.tick() => {
                     quiet = if link.outbox.take_active() { 0 } else { quiet + 1 };
@@ -289,6 +309,8 @@ impl Owner {
     /// Handles the whole frames that have been read.
     fn frames(&mut self) -> Result<(), Error> {
         self.link.outbox.touch();
+        let heard = u64::try_from(self.link.made_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.link.heard_at.store(heard, Ordering::Relaxed);
         let buffer = std::mem::take(&mut self.arrivals.buffer);
         let (mut at, mut answered) = (0, 0);
         let outcome = loop {
@@ -326,6 +348,7 @@ impl Owner {
     fn arrived(&mut self, command: Command) {
         if command.is_response() {
             let opaque = command.opaque;
+            self.link.version.store(command.version, Ordering::Relaxed);
             if !self.link.calls.complete(command) {
                 tracing::debug!(address = %self.link.address, opaque, "nobody waits for this response any more");
             }
@@ -368,7 +391,7 @@ async fn answer(peer: Peer, link: Arc<Link>, request: Command) {
     };
     if let (Some(mut answer), true) = (answer, wanted) {
         answer.opaque = envelope.opaque;
-        if let Err(error) = link.write(&answer).await {
+        if let Err(error) = link.write(|out| answer.encode(out)).await {
             tracing::debug!(%code, %error, "an answer could not be sent");
         }
     }
