@@ -14,6 +14,7 @@ use rocketmq_boot_protocol::{
 };
 use rocketmq_boot_remoting::{BindError, Server, ServerOptions};
 use rocketmq_boot_store::{Flush, IndexSize, Options, Store, TagsCode, disk::RealDisk};
+use rustix::process::{Resource, getrlimit};
 
 use crate::{
     config::{FlushDisk, Settings},
@@ -55,7 +56,12 @@ impl Broker {
         let store = open_store(&settings, &clock)?;
         let state = State::load(settings, store.clone(), clock).inspect_err(|_| close(&store))?;
         let bind = state.settings.bind_address();
-        let options = ServerOptions { shards: state.settings.shard_count(), ..ServerOptions::default() };
+        let options = ServerOptions {
+            shards: state.settings.shard_count(),
+            max_connections: state.settings.max_connections,
+            max_connections_of_address: state.settings.max_connections_of_address,
+            ..ServerOptions::default()
+        };
         let server =
             Server::bind(&ports(bind, &state.settings), options, Arc::new(Requests(Arc::clone(&state))))
                 .map_err(|error| match error {
@@ -130,6 +136,7 @@ fn open_store(settings: &Settings, clock: &Clock) -> Result<Store, StartError> {
             .then_some(IndexSize { slots: settings.index_slots, entries: settings.index_entries }),
         tags_code: TagsCode::new(tags_code(settings.delay_levels.clone())),
         max_record_bytes: settings.max_message_bytes + MAX_BESIDE_BODY_BYTES,
+        open_queue_files: open_queue_files(),
         ..defaults
     };
     let opened = Store::open(options, clock.clone(), Arc::new(RealDisk));
@@ -138,6 +145,12 @@ fn open_store(settings: &Settings, clock: &Clock) -> Result<Store, StartError> {
         tracing::warn!(?recovered, "the broker was not stopped cleanly; the store is recovered");
     }
     Ok(store)
+}
+
+/// How many files the queues may have open: a small part of what the process may, sockets need the rest.
+fn open_queue_files() -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(limit / 8).unwrap_or(usize::MAX).clamp(64, 4_096)
 }
 
 /// How tags codes are computed again when consume queues are rebuilt: those of delayed messages are due times.
@@ -191,6 +204,7 @@ fn start_tasks(state: &Arc<State>) {
     drop(first);
     state.keep("delayed messages", State::deliver_delayed);
     state.keep("transactions", State::check_transactions);
+    state.keep("statistics", State::keep_statistics);
     state.keep("cleaning", State::clean);
     state.keep("timer messages", State::deliver_timers);
     state.keep("held pulls", |state| async move {

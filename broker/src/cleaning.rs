@@ -71,13 +71,14 @@ pub(crate) enum CleaningError {
 
 impl Cleaning {
     pub(crate) fn new(store: Store, settings: &Settings) -> Self {
+        let full_percent = settings.disk_full_percent.clamp(35, 90);
         let policy = Policy {
             reserved: settings.file_reserved,
             hours: settings.delete_when.clone(),
             // Apache's bounds.
             max_used_percent: settings.disk_max_used_percent.clamp(10, 95),
-            forcible_percent: settings.disk_forcible_percent.clamp(30, 85),
-            full_percent: settings.disk_full_percent.clamp(35, 90),
+            forcible_percent: settings.disk_forcible_percent.clamp(30, 85).min(full_percent),
+            full_percent,
             forcibly: settings.clean_forcibly,
             batch: settings.delete_batch,
             pause: settings.delete_pause,
@@ -201,7 +202,7 @@ impl State {
         Ok(Command::success(request))
     }
 
-    /// The first position of the log that a group has not consumed or a level has not delivered.
+    /// The first position of the log that a group has not consumed or a level or a timer has not delivered.
     fn oldest_needed(&self) -> Result<Option<u64>, ReadError> {
         let mut oldest: Option<u64> = None;
         let mut need = |topic: &str, queue_id: i64, offset: i64| -> Result<(), ReadError> {
@@ -222,7 +223,10 @@ impl State {
         for (level, next) in self.schedule.all() {
             need(topic::SCHEDULE_TOPIC, level - 1, next)?;
         }
-        Ok(oldest)
+        if let Some(next) = self.timers.read_to() {
+            need(topic::TIMER_TOPIC, 0, next)?;
+        }
+        Ok(oldest.into_iter().chain(self.timers.oldest()).min())
     }
 }
 

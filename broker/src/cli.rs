@@ -1,15 +1,20 @@
 //! The command line of `mqbroker`, as Apache's has it: `-c`, `-n`, `-p`, `-m`, `-h`, and `key=value` words.
 
 use std::{
+    collections::BTreeMap,
     io::{IsTerminal, Write},
     process::ExitCode,
     time::Duration,
 };
 
 use rocketmq_boot_protocol::Clock;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing_subscriber::EnvFilter;
 
-use crate::{Broker, config::Settings};
+use crate::{
+    Broker,
+    config::{Problem, Settings},
+};
 
 const HELP: &str = "usage: mqbroker [-c file] [-n addresses] [-p] [-m] [-h] [key=value ...]
   -c, --configFile FILE        settings in the syntax of Apache's broker.conf
@@ -20,6 +25,9 @@ const HELP: &str = "usage: mqbroker [-c file] [-n addresses] [-p] [-m] [-h] [key
   key=value                    a setting, applied last
 Without -c, -n or brokerIP1 the broker listens on 127.0.0.1 only.
 ";
+
+/// Where a setting comes from that is a word of the command line.
+const COMMAND_LINE: &str = "command line";
 
 /// How long a stop may take.
 const STOP: Duration = Duration::from_secs(20);
@@ -53,17 +61,27 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
     if arguments.print == Print::Help {
         return say(HELP);
     }
-    let settings = match settings(&arguments) {
-        Ok(settings) => settings,
+    let Loaded { settings, origins } = match load(&arguments) {
+        Ok(loaded) => loaded,
         Err(why) => return fail(1, &why),
     };
     match arguments.print {
-        Print::All => return say(&lines(settings.print())),
-        Print::Important => return say(&lines(settings.print_important())),
+        Print::All => return say(&lines(settings.print(), &origins)),
+        Print::Important => return say(&lines(settings.print_important(), &origins)),
         Print::Nothing | Print::Help => {}
     }
     log_to_stderr();
+    raise_open_files();
     run(settings)
+}
+
+/// Takes all the file handles that the process may have: each connection is one, and most systems start low.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 fn run(settings: Settings) -> ExitCode {
@@ -86,40 +104,62 @@ fn run(settings: Settings) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// File, then command line; the address follows the rule of the help text.
-fn settings(arguments: &Arguments) -> Result<Settings, String> {
-    let mut settings = Settings::default();
+/// Settings, and where each that is not a default comes from.
+#[derive(Debug, Default)]
+struct Loaded {
+    settings: Settings,
+    origins: Origins,
+}
+
+type Origins = BTreeMap<&'static str, String>;
+
+/// File, then command line; the address follows the rule of the help text. What is wrong is told all at once.
+fn load(arguments: &Arguments) -> Result<Loaded, String> {
+    let mut loaded = Loaded::default();
+    let mut wrong = Vec::new();
+    let mut apply = |source: &str, text: &str, report: bool| {
+        wrong.extend(loaded.apply(source, text, report).err().into_iter().flatten());
+    };
     if let Ok(name_servers) = std::env::var("NAMESRV_ADDR") {
-        apply(&mut settings, "NAMESRV_ADDR", &format!("namesrvAddr={name_servers}"), false)?;
+        apply("NAMESRV_ADDR", &format!("namesrvAddr={name_servers}"), false);
     }
     if let Some(file) = &arguments.config_file {
         let text =
             std::fs::read_to_string(file).map_err(|error| format!("error: cannot read {file}: {error}\n"))?;
-        apply(&mut settings, file, &text, true)?;
+        apply(file, &text, true);
     }
     if let Some(name_servers) = &arguments.name_servers {
-        apply(&mut settings, "command line", &format!("namesrvAddr={name_servers}"), false)?;
+        apply(COMMAND_LINE, &format!("namesrvAddr={name_servers}"), false);
     }
     for word in &arguments.settings {
-        apply(&mut settings, "command line", word, true)?;
+        apply(COMMAND_LINE, word, true);
     }
     let told = arguments.config_file.is_some() || arguments.name_servers.is_some();
-    if told && settings.bind.is_none() {
-        settings.bind = Some(std::net::Ipv4Addr::UNSPECIFIED.into());
+    if told && loaded.settings.bind.is_none() {
+        loaded.settings.bind = Some(std::net::Ipv4Addr::UNSPECIFIED.into());
     }
-    settings.check().map_err(|wrong| problems(&wrong))?;
-    Ok(settings)
+    wrong.extend(loaded.settings.check().err().into_iter().flatten());
+    if wrong.is_empty() { Ok(loaded) } else { Err(problems(&wrong)) }
 }
 
-fn apply(settings: &mut Settings, source: &str, text: &str, report: bool) -> Result<(), String> {
-    let applied = settings.apply(source, text).map_err(|found| {
-        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
-        problems(&found)
-    })?;
-    if report {
-        write_out(&mut std::io::stderr(), &applied.to_string());
+impl Loaded {
+    fn apply(&mut self, source: &str, text: &str, report: bool) -> Result<(), Vec<String>> {
+        let applied = self.settings.apply(source, text);
+        let one_line = source == COMMAND_LINE || !report;
+        let text = |problem: Problem| {
+            let line = if one_line { 0 } else { problem.line };
+            Problem { line, ..problem }.to_string()
+        };
+        let applied = applied.map_err(|found| found.into_iter().map(text).collect::<Vec<_>>())?;
+        for (line, key) in &applied.names {
+            let origin = if one_line { source.to_owned() } else { format!("{source}:{line}") };
+            self.origins.insert(key, origin);
+        }
+        if report {
+            write_out(&mut std::io::stderr(), &applied.to_string());
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn problems(found: &[String]) -> String {
@@ -187,8 +227,14 @@ impl Signals {
     }
 }
 
-fn lines(settings: std::collections::BTreeMap<&'static str, String>) -> String {
-    settings.iter().map(|(key, value)| format!("{key}={value}\n")).collect()
+/// Settings as a file that can be read again, each with where it comes from and what it counts.
+fn lines(settings: BTreeMap<&'static str, String>, origins: &Origins) -> String {
+    let line = |(key, value): (&&'static str, &String)| {
+        let origin = origins.get(key).map_or("default", String::as_str);
+        let unit = Settings::unit(key).map(|unit| format!(", {unit}")).unwrap_or_default();
+        format!("# {origin}{unit}\n{key}={value}\n")
+    };
+    settings.iter().map(line).collect()
 }
 
 fn log_to_stderr() {
@@ -238,8 +284,50 @@ mod tests {
 
     #[test]
     fn started_bare_it_listens_on_the_loopback_only() {
-        assert!(settings(&read("listenPort=0").unwrap()).unwrap().bind_address().is_loopback());
-        assert!(settings(&read("-n 127.0.0.1:9876").unwrap()).unwrap().bind_address().is_unspecified());
-        assert!(settings(&read("brokerIP1=10.0.0.1").unwrap()).unwrap().bind_address().is_unspecified());
+        let bound = |line: &str| load(&read(line).unwrap()).unwrap().settings.bind_address();
+        assert!(bound("listenPort=0").is_loopback());
+        assert!(bound("-n 127.0.0.1:9876").is_unspecified());
+        assert!(bound("brokerIP1=10.0.0.1").is_unspecified());
+    }
+
+    #[test]
+    fn what_is_printed_says_where_it_comes_from_and_what_it_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("b.conf");
+        std::fs::write(&file, "# mine\nfileReservedTime = 48\nlistenPort=1\n").unwrap();
+        let file = file.to_str().unwrap();
+        let Loaded { settings, origins } = load(&read(&format!("-c {file} listenPort=22")).unwrap()).unwrap();
+        let printed = lines(settings.print(), &origins);
+        for expected in [
+            format!("# {file}:2, hours\nfileReservedTime=48\n"),
+            "# command line\nlistenPort=22\n".to_owned(),
+            "# default, ms\nflushIntervalCommitLog=500\n".to_owned(),
+            "# default, % of the disk\ndiskMaxUsedSpaceRatio=75\n".to_owned(),
+        ] {
+            assert!(printed.contains(&expected), "{expected} is not in\n{printed}");
+        }
+        assert!(lines(settings.print_important(), &origins).lines().count() < 20);
+        let mut again = Settings::default();
+        let set: Vec<&str> = printed.lines().filter(|line| !line.ends_with('=')).collect();
+        again.apply("printed", &set.join("\n")).unwrap();
+        assert_eq!(again.print(), settings.print());
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("b.conf");
+        std::fs::write(&file, "brokerId=x\nfileReservedTime=0\n").unwrap();
+        let line = format!("-c {} listenPort=y storePathCommitLog=/a,/b", file.display());
+        let why = load(&read(&line).unwrap()).unwrap_err();
+        for part in [
+            "4 problems",
+            ":1: brokerId",
+            "command line: listenPort",
+            "fileReservedTime=0",
+            "storePathCommitLog",
+        ] {
+            assert!(why.contains(part), "{part} is not in\n{why}");
+        }
     }
 }

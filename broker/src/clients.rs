@@ -12,7 +12,10 @@ use std::{
 use parking_lot::RwLock;
 use rocketmq_boot_protocol::{
     Clock, Command, RequestCode,
-    body::{ConsumeType, ConsumerData, MessageModel, SubscriptionData},
+    body::{
+        ConsumeFromWhere, ConsumeType, ConsumerData, MessageModel, SubscriptionData,
+        connection::{self, ConsumerConnections, Producer, ProducerConnections, ProducerTable},
+    },
     header::group::ConsumerGroup,
 };
 use rocketmq_boot_remoting::Connection;
@@ -25,13 +28,18 @@ const EXPIRY: Duration = Duration::from_secs(120);
 pub(crate) struct Member {
     pub(crate) connection: Arc<Connection>,
     pub(crate) client_id: String,
+    /// The name of the client's language.
+    pub(crate) language: &'static str,
     /// The ordinal of the client's version.
     pub(crate) version: i32,
+    /// When it last sent a heartbeat, in ms since 1970.
+    pub(crate) seen_ms: i64,
     seen: Duration,
 }
 
 #[derive(Debug, Default)]
 struct Consumers {
+    from_where: ConsumeFromWhere,
     consume_type: ConsumeType,
     model: MessageModel,
     subscriptions: BTreeMap<String, Arc<SubscriptionData>>,
@@ -63,6 +71,7 @@ pub(crate) struct Clients {
 pub(crate) struct Beat<'a> {
     pub(crate) connection: &'a Arc<Connection>,
     pub(crate) client_id: &'a str,
+    pub(crate) language: &'static str,
     pub(crate) version: i32,
     /// The hash of its subscriptions; 0 when it does not know heartbeats without them.
     pub(crate) fingerprint: i32,
@@ -78,7 +87,9 @@ impl Clients {
         Member {
             connection: Arc::clone(beat.connection),
             client_id: beat.client_id.to_owned(),
+            language: beat.language,
             version: beat.version,
+            seen_ms: self.clock.now_ms(),
             seen: self.clock.monotonic(),
         }
     }
@@ -91,6 +102,7 @@ impl Clients {
         let (told, differs) = {
             let mut tables = self.tables.write();
             let group = tables.consumers.entry(data.group_name.clone()).or_default();
+            group.from_where = data.consume_from_where;
             group.consume_type = data.consume_type;
             group.model = data.message_model;
             group.notify = notify;
@@ -206,6 +218,67 @@ impl Clients {
         Some(ids)
     }
 
+    /// The members of a consumer group with what they subscribe to; `None` for a group that nobody is in.
+    pub(crate) fn consumers(&self, group: &str) -> Option<ConsumerConnections> {
+        let tables = self.tables.read();
+        let group = tables.consumers.get(group)?;
+        Some(ConsumerConnections {
+            connection_set: connections(&group.members),
+            consume_from_where: group.from_where,
+            consume_type: group.consume_type,
+            message_model: group.model,
+            subscription_table: group
+                .subscriptions
+                .iter()
+                .map(|(topic, subscription)| (topic.clone(), (**subscription).clone()))
+                .collect(),
+        })
+    }
+
+    /// The members of a producer group; `None` for a group that nobody is in.
+    pub(crate) fn producers(&self, group: &str) -> Option<ProducerConnections> {
+        let tables = self.tables.read();
+        Some(ProducerConnections { connection_set: connections(tables.producers.get(group)?) })
+    }
+
+    /// All producer groups.
+    pub(crate) fn all_producers(&self) -> ProducerTable {
+        let producer = |member: &Member| Producer {
+            client_id: member.client_id.clone(),
+            language: member.language.to_owned(),
+            last_update_timestamp: member.seen_ms,
+            remote_ip: format!("/{}", member.connection.remote()),
+            version: member.version,
+        };
+        let sorted = |members: &HashMap<u64, Member>| {
+            let mut producers: Vec<_> = members.values().map(producer).collect();
+            producers.sort_unstable();
+            producers
+        };
+        let tables = self.tables.read();
+        ProducerTable {
+            data: tables.producers.iter().map(|(group, members)| (group.clone(), sorted(members))).collect(),
+        }
+    }
+
+    /// The groups of which somebody subscribes to a topic, in order.
+    pub(crate) fn subscribers(&self, topic: &str) -> Vec<String> {
+        let tables = self.tables.read();
+        let subscribed = tables.consumers.iter().filter(|(_, group)| group.subscriptions.contains_key(topic));
+        let mut groups: Vec<_> = subscribed.map(|(group, _)| group.clone()).collect();
+        groups.sort_unstable();
+        groups
+    }
+
+    /// Whether a group has subscriptions, of which none is to this topic.
+    pub(crate) fn has_unsubscribed(&self, group: &str, topic: &str) -> bool {
+        self.tables
+            .read()
+            .consumers
+            .get(group)
+            .is_some_and(|group| !group.subscriptions.is_empty() && !group.subscriptions.contains_key(topic))
+    }
+
     /// Whether anybody consumes for the group.
     pub(crate) fn is_online(&self, group: &str) -> bool {
         self.tables.read().consumers.contains_key(group)
@@ -269,6 +342,18 @@ impl Consumers {
         }
         self.members.values().map(|member| Arc::clone(&member.connection)).collect()
     }
+}
+
+fn connections(members: &HashMap<u64, Member>) -> Vec<connection::Connection> {
+    let told = |member: &Member| connection::Connection {
+        client_addr: member.connection.remote().to_string(),
+        client_id: member.client_id.clone(),
+        language: member.language.to_owned(),
+        version: member.version,
+    };
+    let mut connections: Vec<_> = members.values().map(told).collect();
+    connections.sort_unstable();
+    connections
 }
 
 /// Tells members that the group changed (40); they rebalance at once.

@@ -12,9 +12,14 @@ use std::{
 };
 
 mod keys;
+mod known;
+mod live;
+mod refused;
 mod report;
 mod timers;
+mod units;
 
+pub(crate) use live::Live;
 pub use report::{Problem, Report};
 pub use timers::TimerSettings;
 
@@ -132,6 +137,9 @@ pub struct Settings {
     pub transaction_check_interval: Duration,
     /// `transactionCheckMax`: how often a producer is asked before its message is parked **(default: 15)**.
     pub transaction_check_max: u32,
+    /// `useServerSideResetOffset`: the broker moves offsets itself instead of having consumers do it
+    /// **(default: true)**.
+    pub server_side_reset: bool,
     /// `storeReplyMessageEnable`: replies are stored too, not just pushed to who asked **(default: true)**.
     pub store_replies: bool,
     /// `longPollingEnable` **(default: true)**.
@@ -159,6 +167,18 @@ pub struct Settings {
     pub max_query: usize,
     /// `flushConsumerOffsetInterval` **(default: 5 s)**.
     pub offset_interval: Duration,
+    /// `enableTopicMessageTypeCheck`: whether a message must be of the type that its topic is for. Apache has this in its
+    /// proxy, where it is on; its broker takes every message, and so does this one **(default: false)**.
+    pub topic_message_type_check: bool,
+    /// `enableMixedMessageType`: whether a topic may be for messages of every type **(default: false)**.
+    pub mixed_message_type: bool,
+    /// `configUpdateEnable`: whether tools may change, over the wire, the keys that are safe to change **(default:
+    /// false)**.
+    pub config_update: bool,
+    /// `maxConnections` at a time; more are closed as they come **(default: 20 000)**.
+    pub max_connections: usize,
+    /// `maxConnectionsPerAddress`, but for the loopback's **(default: 1 024)**.
+    pub max_connections_of_address: usize,
     /// Shards that serve sockets; 0 = one less than the machine's cores, at least one **(default: 0)**.
     pub shards: usize,
 }
@@ -209,6 +229,7 @@ impl Default for Settings {
             transaction_timeout: Duration::from_secs(6),
             transaction_check_interval: Duration::from_secs(30),
             transaction_check_max: 15,
+            server_side_reset: true,
             store_replies: true,
             long_polling: true,
             short_polling: Duration::from_secs(1),
@@ -222,6 +243,11 @@ impl Default for Settings {
             default_query_max: 32,
             max_query: 64,
             offset_interval: Duration::from_secs(5),
+            topic_message_type_check: false,
+            mixed_message_type: false,
+            config_update: false,
+            max_connections: 20_000,
+            max_connections_of_address: 1_024,
             shards: 0,
         }
     }
@@ -241,6 +267,11 @@ impl Settings {
     /// Every setting with its value, under Apache's names, for `-p`.
     pub fn print(&self) -> BTreeMap<&'static str, String> {
         keys::print(self)
+    }
+
+    /// What the numbers of a setting count, such as `ms`.
+    pub fn unit(key: &str) -> Option<&'static str> {
+        units::unit(key)
     }
 
     /// The settings that Apache marks as important, for `-m`.
@@ -307,7 +338,28 @@ impl Settings {
         if self.fast_port && (1..=2).contains(&self.listen_port) {
             wrong.push(format!("listenPort={}: the port two below it is needed too", self.listen_port));
         }
+        self.check_store(&mut wrong);
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+}
+
+impl Settings {
+    fn check_store(&self, wrong: &mut Vec<String>) {
+        if self.commit_log.as_ref().is_some_and(|path| path.to_string_lossy().contains(',')) {
+            wrong.push("storePathCommitLog: a log in several folders is not there, name one".to_owned());
+        }
+        for (key, time) in [
+            ("fileReservedTime", self.file_reserved),
+            ("flushIntervalCommitLog", self.flush_interval),
+            ("syncFlushTimeout", self.sync_flush_timeout),
+            ("registerNameServerPeriod", self.register_period),
+            ("flushConsumerOffsetInterval", self.offset_interval),
+            ("cleanResourceInterval", self.clean_interval),
+        ] {
+            if time.is_zero() {
+                wrong.push(format!("{key}=0: a time above 0 is needed"));
+            }
+        }
     }
 }
 

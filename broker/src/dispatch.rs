@@ -14,6 +14,7 @@ use rocketmq_boot_remoting::{Batch, Connection, Service};
 use rocketmq_boot_store::Heat;
 
 use crate::{
+    admin,
     pull::{Pulled, is_pull},
     query::is_query,
     reject::Reject,
@@ -67,6 +68,10 @@ impl Service for Requests {
             RequestCode::END_TRANSACTION => {
                 broker.end_transaction(&request).unwrap_or_else(|reject| Some(reject.answer(&request)))
             }
+            RequestCode::INVOKE_BROKER_TO_RESET_OFFSET if !broker.settings.server_side_reset => {
+                let answer = broker.reset_by_consumers(&request);
+                Some(answer.unwrap_or_else(|reject| reject.answer(&request)))
+            }
             code if is_relayed(code) => {
                 let answer = relayed(&broker, connection, &request).await;
                 Some(answer.unwrap_or_else(|reject| reject.answer(&request)))
@@ -79,6 +84,7 @@ impl Service for Requests {
 
     fn closed(&self, connection: &Arc<Connection>) {
         self.0.clients.connection_closed(connection.id());
+        self.0.held.leave(connection.id());
     }
 }
 
@@ -105,6 +111,9 @@ impl Requests {
                         self.flush(connection, &mut accepted, batch.out());
                         self.pull(connection, &view, records, batch.out());
                         batch.spill();
+                        if batch.is_lost() {
+                            break;
+                        }
                     }
                     None => batch.defer(*frame),
                 },
@@ -233,7 +242,7 @@ async fn relayed(
     }
 }
 
-/// The requests of the control runtime.
+/// The requests of the control runtime; those of tools have their lines in [`admin::answer`].
 pub(crate) fn answer(
     broker: &Arc<State>,
     connection: &Arc<Connection>,
@@ -261,8 +270,6 @@ pub(crate) fn answer(
         RequestCode::QUERY_CONSUME_QUEUE => broker.query_consume_queue(request),
         RequestCode::CLEAN_EXPIRED_CONSUMEQUEUE => broker.clean_queues(request),
         RequestCode::DELETE_EXPIRED_COMMITLOG => Ok(broker.delete_expired(request)),
-        RequestCode::UPDATE_AND_CREATE_TOPIC => broker.create_topic(request),
-        RequestCode::DELETE_TOPIC_IN_BROKER => broker.delete_topic(request),
-        code => Err(Reject::not_supported(code)),
+        _ => admin::answer(broker, request),
     }
 }

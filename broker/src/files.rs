@@ -14,6 +14,8 @@ pub(crate) const TOPICS: &str = "topics.json";
 pub(crate) const SUBSCRIPTION_GROUPS: &str = "subscriptionGroup.json";
 /// Committed offsets.
 pub(crate) const CONSUMER_OFFSET: &str = "consumerOffset.json";
+/// Keys that were changed while the broker ran.
+pub(crate) const BROKER_CONFIG: &str = "brokerConfig.properties";
 /// How far each delay level has been delivered.
 pub(crate) const DELAY_OFFSET: &str = "delayOffset.json";
 

@@ -22,6 +22,10 @@ mod tests;
 pub(crate) use compiled::Expressions;
 pub(crate) use expression::Expression;
 
+/// How much one pull may cost in filtering: bytes of properties times parts of the expression. Usual ones cost a
+/// tenth of it; one that costs more goes on with the next pull.
+pub(crate) const FILTER_BUDGET: usize = 16 << 20;
+
 /// An expression that cannot be compiled: where, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why} at position {position}")]
@@ -66,6 +70,11 @@ impl Filter {
         }
         let tags = expression.split("||").map(str::trim).filter(|tag| !tag.is_empty());
         Self::Codes(tags.map(|tag| i64::from(java_hash(tag))).collect())
+    }
+
+    /// What it holds beside itself. What is shared with others counts for nothing.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        if let Self::Codes(codes) = self { size_of_val(&**codes) } else { 0 }
     }
 
     /// Whether a message with this code may pass. Like Apache's, the comparison is on 32 bits.

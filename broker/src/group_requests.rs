@@ -17,6 +17,10 @@ use rocketmq_boot_remoting::Connection;
 
 use crate::{clients::Beat, reject::Reject, state::State};
 
+/// What one client may say that it is: clients with thousands of subscriptions stay well below.
+const MAX_HEARTBEAT_BYTES: usize = 4 << 20;
+const MAX_HEARTBEAT_GROUPS: usize = 1_024;
+
 impl State {
     /// A client says that it lives and what it wants (34). Groups that may not be made are passed over.
     pub(crate) fn heart_beat(
@@ -24,12 +28,25 @@ impl State {
         connection: &Arc<Connection>,
         request: &Command,
     ) -> Result<Command, Reject> {
+        if request.body.len() > MAX_HEARTBEAT_BYTES {
+            let bytes = request.body.len();
+            return Err(Reject::invalid(format!(
+                "a heartbeat of {bytes} bytes is over {MAX_HEARTBEAT_BYTES}"
+            )));
+        }
         let heartbeat: Heartbeat = lenient::read("heartbeat", &request.body)?;
+        let groups = heartbeat.consumer_data_set.len().max(heartbeat.producer_data_set.len());
+        if groups > MAX_HEARTBEAT_GROUPS {
+            return Err(Reject::invalid(format!(
+                "{groups} groups in a heartbeat are over {MAX_HEARTBEAT_GROUPS}"
+            )));
+        }
         // Clients that know heartbeats without subscriptions send the hash of what they left out.
         let hashed = heartbeat.heartbeat_fingerprint != 0;
         let beat = Beat {
             connection,
             client_id: &heartbeat.client_id,
+            language: request.language.name(),
             version: request.version,
             fingerprint: heartbeat.heartbeat_fingerprint,
             without_subscriptions: hashed && heartbeat.without_sub,

@@ -14,11 +14,15 @@
 //! | `transaction` | half messages, how they end, and asking producers how they did |
 //! | `reply`, `relay` | replies to requests, questions that only a client can answer |
 //! | `topics`, `groups`, `offsets`, `clients`, `locks` | what the broker knows |
+//! | `admin` | what tools and consoles ask for |
+//! | `statistics` | what the broker measures of its own work |
 //! | `cleaning` | how long messages are kept, and a full disk |
 //! | `register` | name servers |
 //! | [`config`] | `broker.conf` |
 //! | [`cli`] | the command line of `mqbroker` |
 
+mod admin;
+mod attributes;
 mod broker;
 mod cleaning;
 pub mod cli;
@@ -34,6 +38,7 @@ mod group_requests;
 mod groups;
 mod hold;
 mod locks;
+mod message_type;
 mod offset_requests;
 mod offsets;
 mod properties;
@@ -49,8 +54,8 @@ mod schedule;
 mod send;
 mod sql;
 mod state;
+mod statistics;
 mod timers;
-mod topic_requests;
 mod topics;
 mod transaction;
 

@@ -58,8 +58,14 @@ impl State {
         if offset < 0 {
             return Err(Reject::invalid(format!("offset {offset} of {topic}:{queue_id} is negative")));
         }
+        if self.offsets.awaits_pull(group, topic, queue_id) {
+            tracing::debug!(group, topic, queue_id, offset, "left out: the offset was reset");
+            return Ok(());
+        }
         if let Commit::Behind { stored } = self.offsets.commit(group, topic, queue_id, offset) {
-            if self.clients.is_online(group) {
+            let sent_back =
+                || self.offsets.may_go_back(group, topic, queue_id, offset, self.clock.monotonic());
+            if self.clients.is_online(group) && !sent_back() {
                 tracing::debug!(group, topic, queue_id, offset, stored, "a late commit was left out");
             } else {
                 self.offsets.reset(group, topic, queue_id, offset);

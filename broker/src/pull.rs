@@ -7,7 +7,7 @@ use std::{
 
 use rocketmq_boot_protocol::{
     Encoding, RequestCode, ResponseCode,
-    body::MessageModel,
+    body::{MessageModel, SubscriptionGroupConfig},
     header::pull::sys_flag,
     hot::{PullReply, PullView, encode_failure},
 };
@@ -16,10 +16,11 @@ use rocketmq_boot_store::{Heat, ReadError, ReadLimit, ReadOutcome, ReadStatus, W
 
 use crate::{
     dispatch::reply,
-    filter::Filter,
+    filter::{FILTER_BUDGET, Filter},
     hold::{Attempt, Parked},
     reject::Reject,
     state::State,
+    statistics::Reader,
     topics::{Topic, TopicQueue},
 };
 
@@ -32,6 +33,7 @@ const MIN_SCAN: usize = 800;
 /// A pull that passed its checks.
 #[derive(Debug)]
 pub(crate) struct Pull {
+    pub(crate) group: Arc<SubscriptionGroupConfig>,
     pub(crate) topic: Arc<Topic>,
     pub(crate) queue: Arc<TopicQueue>,
     pub(crate) offset: i64,
@@ -40,6 +42,14 @@ pub(crate) struct Pull {
     opaque: i32,
     encoding: Encoding,
     hold: Option<Duration>,
+    reader: Option<Arc<Reader>>,
+}
+
+impl Pull {
+    /// What its filter costs beside the pull itself.
+    pub(crate) fn filter_bytes(&self) -> usize {
+        self.filter.heap_bytes()
+    }
 }
 
 /// What became of a pull on the hot path.
@@ -75,6 +85,8 @@ impl State {
         let hold =
             (view.sys_flag & sys_flag::SUSPEND != 0).then(|| self.hold_time(view.suspend_timeout_millis));
         Ok(Pull {
+            reader: topic.traffic.reader(view.consumer_group),
+            group,
             topic,
             queue,
             offset: view.queue_offset,
@@ -129,6 +141,9 @@ impl State {
         out: &mut Vec<u8>,
     ) -> Pulled {
         records.clear();
+        if self.answer_reset(&pull, out) {
+            return Pulled::Done;
+        }
         let outcome = match self.read(&pull, heat, records) {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -153,18 +168,51 @@ impl State {
     }
 
     fn read(&self, pull: &Pull, heat: Heat, records: &mut Vec<u8>) -> Result<ReadOutcome, ReadError> {
+        let measured = pull.reader.as_ref().filter(|reader| reader.gets.is_sixteenth());
+        let began = measured.map(|_| Instant::now());
         let mut codes = |tags_code: i64| pull.filter.passes(tags_code);
-        let mut by_record = |record: &[u8]| self.filter_passes(&pull.filter, record);
+        let mut left = FILTER_BUDGET;
+        let mut by_record = |record: &[u8]| self.judge(&pull.filter, record, &mut left);
         let wanted = Wanted {
             codes: &mut codes,
             records: if pull.filter.looks_at_records() { Some(&mut by_record) } else { None },
         };
         let outcome =
             self.store.read_wanted(&pull.queue.stored, pull.offset, pull.limit, wanted, records, heat)?;
-        if outcome.count > 0 {
-            self.counters.pulled(outcome.count);
+        if outcome.status != ReadStatus::Cold {
+            self.counters.pulled(outcome.count, pull.topic.traffic.system);
+        }
+        if let Some(reader) = pull.reader.as_ref().filter(|_| outcome.count > 0) {
+            let took = began.map(|began| began.elapsed());
+            took.inspect(|took| self.counters.looked(*took));
+            reader.got(outcome.count, records.len(), took);
+            reader.moved(pull.queue.stored.id(), outcome.next_offset);
         }
         Ok(outcome)
+    }
+
+    /// Tells a pull whose offset was reset where to go on.
+    fn answer_reset(&self, pull: &Pull, out: &mut Vec<u8>) -> bool {
+        let (group, topic) = (&pull.group.group_name, pull.topic.name());
+        let queue = &pull.queue.stored;
+        let queue_id = i32::try_from(queue.id()).unwrap_or(i32::MAX);
+        let Some(offset) = self.offsets.take_reset(group, topic, queue_id, self.clock.monotonic()) else {
+            return false;
+        };
+        tracing::info!(group, topic, queue_id, offset, "a consumer goes on where it was set");
+        let reply = PullReply {
+            encoding: pull.encoding,
+            opaque: pull.opaque,
+            code: ResponseCode::PULL_OFFSET_MOVED,
+            remark: "OFFSET_RESET",
+            suggest_which_broker_id: 0,
+            next_begin_offset: offset,
+            min_offset: queue.min_offset(),
+            max_offset: self.store.readable_end(queue),
+            body: &[],
+        };
+        reply.encode(out);
+        true
     }
 
     /// Answers everybody who waits on a queue to which something was appended.
@@ -176,6 +224,11 @@ impl State {
 
     /// A held pull's next look at its queue. Messages that its filter does not want move it on without an answer.
     fn try_held(self: &Arc<Self>, mut parked: Parked) -> Attempt {
+        let mut told = Vec::new();
+        if self.answer_reset(&parked.pull, &mut told) {
+            reply(&parked.connection, &told);
+            return Attempt::Answered;
+        }
         let mut records = Vec::new();
         let outcome = match self.read(&parked.pull, Heat::HotOnly, &mut records) {
             Ok(outcome) => outcome,
@@ -234,7 +287,8 @@ impl State {
 
     /// Stores the offset that a pull brings along.
     pub(crate) fn commit_with_pull(&self, view: &PullView<'_>) {
-        if view.sys_flag & sys_flag::COMMIT_OFFSET != 0 && view.commit_offset >= 0 {
+        let commits = view.sys_flag & sys_flag::COMMIT_OFFSET != 0 && view.commit_offset >= 0;
+        if commits && !self.offsets.awaits_pull(view.consumer_group, view.topic, view.queue_id) {
             self.offsets.commit(view.consumer_group, view.topic, view.queue_id, view.commit_offset);
         }
     }

@@ -12,7 +12,7 @@ use base64::{
 };
 use rocketmq_boot_protocol::{
     Command, ResponseCode,
-    header::timer::{RecallMessage, RecallMessageReply},
+    header::recall::{RecallMessage, RecallMessageReply},
     message::{
         property as keys,
         record::{Draft, Record},
@@ -91,7 +91,8 @@ impl State {
             Reject::recall(ResponseCode::TOPIC_NOT_EXIST, why)
         })?;
         let illegal = |why: &str| Reject::recall(ResponseCode::ILLEGAL_OPERATION, why);
-        let handle = Handle::parse(&header.recall_handle).ok_or_else(Reject::recall_handle)?;
+        let handle =
+            header.recall_handle.as_deref().and_then(Handle::parse).ok_or_else(Reject::recall_handle)?;
         if handle.topic != header.topic {
             return Err(illegal("topic not match"));
         }

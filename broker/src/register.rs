@@ -11,10 +11,13 @@ use std::{
 use rocketmq_boot_protocol::{
     Command, RequestCode,
     body::{
+        KvTable,
         config::RegisterBrokerBody,
         dialect::{Dialect, write},
+        lenient,
     },
     header::broker::{BrokerIdentity, RegisterBroker},
+    topic::{PERM_READ, PERM_WRITE},
 };
 use rocketmq_boot_remoting::{Peer, PeerOptions};
 
@@ -69,10 +72,13 @@ impl State {
     }
 
     async fn register(&self, peer: &Peer) -> Result<(), String> {
-        let body = RegisterBrokerBody {
-            topic_config_serialize_wrapper: self.topics.snapshot(),
-            ..RegisterBrokerBody::default()
-        };
+        let mut topics = self.topics.snapshot();
+        // Clients choose brokers by the permissions in routes.
+        for config in topics.topic_config_table.values_mut() {
+            config.perm &= self.settings.permission | !(PERM_READ | PERM_WRITE);
+        }
+        let body =
+            RegisterBrokerBody { topic_config_serialize_wrapper: topics, ..RegisterBrokerBody::default() };
         let body = write(&body, Dialect::Fastjson);
         let identity = self.identity();
         let header = RegisterBroker {
@@ -89,8 +95,22 @@ impl State {
         let request = Command::request(RequestCode::REGISTER_BROKER, &header).with_body(body);
         let answer = peer.call(request, TIMEOUT).await.map_err(|error| error.to_string())?;
         match answer.code {
-            0 => Ok(()),
+            0 => {
+                self.learn_order(&answer);
+                Ok(())
+            }
             _ => Err(format!("{}: {}", answer.response_code(), answer.remark.unwrap_or_default())),
+        }
+    }
+
+    /// Takes over which topics are order topics: the name server answers with its `ORDER_TOPIC_CONFIG`.
+    fn learn_order(&self, answer: &Command) {
+        if answer.body.is_empty() {
+            return;
+        }
+        match lenient::read::<KvTable>("order topics", &answer.body) {
+            Ok(order) => self.topics.keep_order(order.table.into_keys()),
+            Err(error) => tracing::warn!(%error, "the name server's order topics cannot be read"),
         }
     }
 

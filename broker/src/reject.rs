@@ -42,6 +42,46 @@ impl Reject {
         )
     }
 
+    /// A topic that is not there, in the words of 351.
+    pub(crate) fn no_topic_here(topic: &str) -> Self {
+        Self::new(ResponseCode::TOPIC_NOT_EXIST, format!("No topic in this broker. topic: {topic}"))
+    }
+
+    /// A topic that is not there, in the words of 202 and 303.
+    pub(crate) fn topic_unknown(topic: &str) -> Self {
+        Self::new(ResponseCode::TOPIC_NOT_EXIST, format!("topic[{topic}] not exist"))
+    }
+
+    /// A topic that is not there, in the words of 222.
+    pub(crate) fn topic_does_not_exist(topic: &str) -> Self {
+        Self::new(ResponseCode::TOPIC_NOT_EXIST, format!("Topic {topic} does not exist"))
+    }
+
+    /// A group that is not there, in the words of 222.
+    pub(crate) fn group_does_not_exist(group: &str) -> Self {
+        Self::new(ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST, format!("Group {group} does not exist"))
+    }
+
+    /// A group that is not there, in the words of 352.
+    pub(crate) fn no_group_here() -> Self {
+        Self::new(ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST, "No group in this broker")
+    }
+
+    /// Nobody consumes for the group.
+    pub(crate) fn not_online(group: &str) -> Self {
+        Self::new(ResponseCode::CONSUMER_NOT_ONLINE, format!("the consumer group[{group}] not online"))
+    }
+
+    /// There is no controller, here or anywhere.
+    pub(crate) fn no_controller() -> Self {
+        Self::new(ResponseCode::SYSTEM_ERROR, "this request only for controllerMode ")
+    }
+
+    /// A change of the configuration that is not allowed.
+    pub(crate) fn config_forbidden(why: impl Into<String>) -> Self {
+        Self::new(ResponseCode::NO_PERMISSION, why)
+    }
+
     /// A topic that clients may not send to.
     pub(crate) fn reserved_topic(topic: &str) -> Self {
         Self::new(ResponseCode::NO_PERMISSION, format!("the topic[{topic}] is conflict with system topic."))
@@ -236,6 +276,24 @@ impl Reject {
     /// A consumer whose connection broke.
     pub(crate) fn consumer_unreachable(group: &str, client: &str, why: impl fmt::Display) -> Self {
         Self::failed(format!("invoke consumer <{group}> <{client}> Exception: {why}"))
+    }
+
+    /// Offsets cannot be moved in a topic that is not there.
+    pub(crate) fn no_topic_to_reset(topic: &str) -> Self {
+        Self::new(
+            ResponseCode::TOPIC_NOT_EXIST,
+            format!("[reset-offset] reset offset failed, no topic in this broker. topic={topic}"),
+        )
+    }
+
+    /// Nobody is there who could move the group's offsets.
+    pub(crate) fn no_consumer_to_reset(group: &str, topic: &str, timestamp: i64) -> Self {
+        Self::new(
+            ResponseCode::CONSUMER_NOT_ONLINE,
+            format!(
+                "Consumer not online, so can not reset offset, Group: {group} Topic: {topic} Timestamp: {timestamp}"
+            ),
+        )
     }
 
     /// A group that nobody is in.

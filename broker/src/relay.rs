@@ -1,6 +1,8 @@
 //! Questions about one consumer that only it can answer: what it is doing (307), how it takes one message (309), where
 //! it is (223). The broker passes them on over the consumer's connection and hands its answer back.
 
+mod reset;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use rocketmq_boot_protocol::{

@@ -73,7 +73,16 @@ impl State {
             },
         )
         .map_err(|reject| Reject::failed(reject.remark))?;
+        self.count_return(&header.group, &record);
         Ok(Command::success(request))
+    }
+
+    /// Counts a return with the topic that the message was first sent to.
+    fn count_return(&self, group: &str, record: &Record<'_>) {
+        let origin = record.property(keys::RETRY_TOPIC).unwrap_or(record.topic);
+        if let Some(reader) = self.topics.find(origin).and_then(|topic| topic.traffic.reader(group)) {
+            reader.returns.add(1, 1, 0);
+        }
     }
 
     /// The original's properties with what a returned message needs. Where it came from is set only once.

@@ -103,6 +103,17 @@ impl Schedule {
         self.levels.len()
     }
 
+    /// The levels that have delivered something, with the offset that each delivers next.
+    pub(crate) fn delivered(&self) -> Vec<(usize, i64)> {
+        self.progress.lock().next.iter().map(|(level, next)| (*level, *next)).collect()
+    }
+
+    /// The progress as it is kept, for 45.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let progress = self.progress.lock();
+        write(&progress.table(), Dialect::Fastjson)
+    }
+
     /// Writes the progress when it changed.
     pub(crate) fn save(&self) -> Result<(), files::SaveError> {
         let snapshot = {
@@ -112,11 +123,7 @@ impl Schedule {
             }
             progress.dirty = false;
             progress.version.next(self.clock.now_ms());
-            let entry = |(level, next): (&usize, &i64)| (i64::try_from(*level).unwrap_or(0), *next);
-            DelayOffsets {
-                data_version: progress.version,
-                offset_table: progress.next.iter().map(entry).collect(),
-            }
+            progress.table()
         };
         self.file
             .save(&write(&snapshot, Dialect::Fastjson))
@@ -137,6 +144,13 @@ impl Schedule {
         let mut progress = self.progress.lock();
         progress.next.insert(level, next);
         progress.dirty = true;
+    }
+}
+
+impl Progress {
+    fn table(&self) -> DelayOffsets {
+        let entry = |(level, next): (&usize, &i64)| (i64::try_from(*level).unwrap_or(0), *next);
+        DelayOffsets { data_version: self.version, offset_table: self.next.iter().map(entry).collect() }
     }
 }
 

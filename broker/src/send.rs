@@ -91,6 +91,9 @@ impl State {
         recent: &mut Recent,
     ) -> Result<Accepted<'a>, Reject> {
         let target = self.destination(view, recent)?;
+        if self.settings.topic_message_type_check {
+            self.check_message_type(view, &target.topic)?;
+        }
         if view.body.len() > self.settings.max_message_bytes {
             let limit = self.settings.max_message_bytes;
             return Err(Reject::illegal_message(format!(

@@ -9,6 +9,8 @@ use rocketmq_boot_protocol::{
     topic,
 };
 
+use rocketmq_boot_store::Verdict;
+
 use crate::{
     filter::{Expression, Filter},
     reject::Reject,
@@ -60,25 +62,31 @@ impl State {
         }
     }
 
-    /// Whether a record passes a filter that looks at records.
-    pub(crate) fn filter_passes(&self, filter: &Filter, record: &[u8]) -> bool {
-        match filter {
-            Filter::All | Filter::Codes(_) => true,
-            Filter::Sql(expression) => expression.matches_record(record),
-            Filter::SqlOfOrigin(group) => self.origin_passes(group, record),
+    /// What a filter that looks at records makes of one, as long as something is `left` to spend on it.
+    pub(crate) fn judge(&self, filter: &Filter, record: &[u8], left: &mut usize) -> Verdict {
+        if *left == 0 {
+            return Verdict::Stop;
         }
+        // What is no record is given: the consumer will say so.
+        let Ok(record) = Record::decode(record) else { return Verdict::Give };
+        let expression = match filter {
+            Filter::All | Filter::Codes(_) => None,
+            Filter::Sql(expression) => Some(Arc::clone(expression)),
+            Filter::SqlOfOrigin(group) => self.expression_of_origin(group, &record),
+        };
+        let Some(expression) = expression else { return Verdict::Give };
+        *left = left.saturating_sub(record.properties.len().saturating_mul(expression.nodes()));
+        if expression.matches(&record.text()) { Verdict::Give } else { Verdict::PassOver }
     }
 
-    /// Whether the message that comes back passes the group's filter for the topic it came from.
-    fn origin_passes(&self, group: &str, record: &[u8]) -> bool {
-        let Ok(record) = Record::decode(record) else { return true };
-        let origin = record.property(keys::RETRY_TOPIC);
-        let subscription = origin.and_then(|origin| self.clients.subscription(group, origin));
-        let Some(subscription) = subscription.filter(|subscription| !subscription.is_tags()) else {
-            return true;
-        };
-        let expression = self.expressions.compile(&subscription.sub_string);
-        expression.map_or(true, |expression| expression.matches(&record.text()))
+    /// The group's expression for the topic that a message on its way back comes from; `None` when it wants all of
+    /// them.
+    fn expression_of_origin(&self, group: &str, record: &Record<'_>) -> Option<Arc<Expression>> {
+        let subscription = self.clients.subscription(group, record.property(keys::RETRY_TOPIC)?)?;
+        if subscription.is_tags() {
+            return None;
+        }
+        self.expressions.compile(&subscription.sub_string).ok()
     }
 
     /// Says whether a subscription can be served (46), which clients ask before they start.

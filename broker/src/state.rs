@@ -24,9 +24,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     cleaning::Cleaning,
     clients::Clients,
-    config::{FlushDisk, Settings},
+    config::{FlushDisk, Live, Settings},
     counters::Counters,
     error::StartError,
+    files::{self, StateFile},
     filter::Expressions,
     groups::Groups,
     hold::HeldPulls,
@@ -37,6 +38,7 @@ use crate::{
     reject::Reject,
     schedule::Schedule,
     send::outcome_of,
+    statistics::Statistics,
     timers::Timers,
     topics::{Topic, TopicQueue, Topics},
     transaction::{Committed, Transactions},
@@ -48,7 +50,7 @@ const REST: Duration = Duration::from_secs(1);
 /// Everything that a broker is made of, without its sockets.
 #[derive(Debug)]
 pub(crate) struct State {
-    pub(crate) settings: Settings,
+    pub(crate) settings: Live,
     pub(crate) clock: Clock,
     pub(crate) store: Store,
     pub(crate) topics: Topics,
@@ -65,9 +67,12 @@ pub(crate) struct State {
     /// Leave to look for messages.
     pub(crate) queries: Arc<Semaphore>,
     pub(crate) counters: Counters,
+    pub(crate) statistics: Statistics,
     pub(crate) unique_keys: UniqueKeys,
     /// The properties that every message gets.
     pub(crate) stamp: String,
+    /// The property that messages of a batch get: 5.x gives them none of the others.
+    pub(crate) batch_stamp: String,
     /// Cancelled when the broker stops.
     pub(crate) stopping: CancellationToken,
     /// The background tasks.
@@ -98,6 +103,7 @@ pub(crate) struct Own<'a> {
 impl State {
     pub(crate) fn load(settings: Settings, store: Store, clock: Clock) -> Result<Arc<Self>, StartError> {
         let local = std::net::IpAddr::from(std::net::Ipv4Addr::LOCALHOST);
+        let settings = Live::load(settings, StateFile::new(&store, files::BROKER_CONFIG), clock.now_ms())?;
         let advertised = settings.advertised_ip.unwrap_or(local);
         Ok(Arc::new(Self {
             topics: Topics::load(&store, &settings, &clock)?,
@@ -113,8 +119,10 @@ impl State {
             expressions: Expressions::default(),
             queries: Arc::new(Semaphore::new(MAX_QUERIES)),
             counters: Counters::default(),
+            statistics: Statistics::new(clock.now_ms()),
             unique_keys: UniqueKeys::new(advertised, std::process::id()),
             stamp: stamp(&settings),
+            batch_stamp: property(keys::CLUSTER, &settings.cluster_name),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             bound: OnceLock::new(),
@@ -258,7 +266,12 @@ impl State {
         }];
         // The message and the note that its transaction ended are both stored, or neither is.
         appends.extend(committed.map(|committed| Append { joined: true, ..committed.op.append() }));
-        self.append_and_wake(&queue, &mut appends)
+        let appended =
+            self.append_and_wake(&queue, &mut appends).inspect_err(|_| self.counters.put_failed())?;
+        let bytes = u64::from(appended.size);
+        self.counters.put(1, bytes, topic.traffic.system);
+        topic.traffic.puts.add(1, 1, bytes);
+        Ok(appended)
     }
 
     /// Stores messages of which the first goes to `queue`, and wakes who waits there; answers where that one lies.
@@ -332,5 +345,9 @@ fn stamp(settings: &Settings) -> String {
         (keys::TRACE_ON, trace_on.as_str()),
         (keys::CLUSTER, settings.cluster_name.as_str()),
     ];
-    pairs.iter().map(|(key, value)| format!("{key}\u{1}{value}\u{2}")).collect()
+    pairs.iter().map(|(key, value)| property(key, value)).collect()
+}
+
+fn property(key: &str, value: &str) -> String {
+    format!("{key}\u{1}{value}\u{2}")
 }

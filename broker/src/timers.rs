@@ -14,17 +14,17 @@ use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Instant,
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rocketmq_boot_protocol::{message::record::Record, topic};
 use rocketmq_boot_store::{Store, TimerOptions, TimerProgress, TimerUnit, Timers as Wheel, TimersFound};
 use tokio::sync::Notify;
 
-use self::{counts::TimerCounts, fire::Firing};
+use self::{counts::TimerCounts, enqueue::Stuck, fire::Firing};
 use crate::{
     config::{Settings, TimerSettings},
     error::StartError,
@@ -56,6 +56,8 @@ struct Shown {
     pending: AtomicI64,
     next_offset: AtomicI64,
     read_ms: AtomicI64,
+    enqueued: AtomicU64,
+    delivered: AtomicU64,
 }
 
 /// What the task works on.
@@ -104,7 +106,7 @@ struct Next {
 }
 
 /// How the timers are doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct TimerStatus {
     /// How long the oldest tick that is not delivered yet has been over.
     pub(crate) behind_ms: i64,
@@ -112,6 +114,10 @@ pub(crate) struct TimerStatus {
     pub(crate) unread: i64,
     /// Messages that wait.
     pub(crate) pending: i64,
+    /// Messages that were put into the wheel since the start.
+    pub(crate) enqueued: u64,
+    /// Messages that were taken from it since the start.
+    pub(crate) delivered: u64,
 }
 
 impl Timers {
@@ -154,6 +160,8 @@ impl Timers {
             behind_ms: now_ms.saturating_sub(self.shown.read_ms.load(Ordering::Relaxed)).max(0),
             unread: end.saturating_sub(self.shown.next_offset.load(Ordering::Relaxed)).max(0),
             pending: self.shown.pending.load(Ordering::Relaxed).max(0),
+            enqueued: self.shown.enqueued.load(Ordering::Relaxed),
+            delivered: self.shown.delivered.load(Ordering::Relaxed),
         })
     }
 
@@ -165,6 +173,20 @@ impl Timers {
     /// How many timers wait for each topic, as the file has it; `None` when they are off.
     pub(crate) fn counts(&self) -> Option<Vec<u8>> {
         Some(self.running.as_ref()?.lock().counts.write())
+    }
+
+    /// The position of the oldest message that waits, so that a disk that fills up does not lose it.
+    pub(crate) fn oldest(&self) -> Option<u64> {
+        let oldest = self.running.as_ref()?.lock().wheel.oldest_record();
+        oldest.unwrap_or_else(|error| {
+            tracing::error!(%error, "cannot tell which timer message is the oldest, all are kept");
+            Some(0)
+        })
+    }
+
+    /// The offset in the timer topic up to which messages are in the wheel.
+    pub(crate) fn read_to(&self) -> Option<i64> {
+        Some(self.running.as_ref()?.lock().next_offset)
     }
 
     fn show(&self, running: &Running, now_ms: i64) {
@@ -295,41 +317,38 @@ impl State {
     /// Does what there is to do now.
     fn run_timers(self: &Arc<Self>) -> Next {
         let Some(running) = &self.timers.running else { return Next { due_ms: None, unsaved: false } };
-        let mut running = running.lock();
-        let settings = &self.settings.timers;
-        let paused = loop {
-            if self.stopping.is_cancelled() {
-                break false;
-            }
-            let moved = match self.enqueue_timers(&mut running) {
-                Ok(moved) => moved,
+        loop {
+            let mut guard = running.lock();
+            let (again, paused) = match self.step_timers(&mut guard) {
+                Ok(moved) => (moved, false),
                 Err(error) => {
-                    tracing::error!(%error, "timer messages cannot be put into the wheel, trying again");
-                    break true;
+                    tracing::error!(%error, "timer messages cannot be moved, trying again");
+                    (false, true)
                 }
             };
-            let fired = match self.fire_timers(&mut running) {
-                Ok(fired) => fired,
-                Err(error) => {
-                    tracing::error!(%error, "timer messages cannot be delivered, trying again");
-                    break true;
-                }
+            guard.changed |= again;
+            if guard.changed && guard.saved.elapsed() >= self.settings.timers.flush_interval {
+                self.save_timers(&mut guard);
+            }
+            self.timers.show(&guard, self.clock.now_ms());
+            if again && !self.stopping.is_cancelled() {
+                // Who asks how the timers are doing need not wait until all are delivered.
+                MutexGuard::unlock_fair(guard);
+                continue;
+            }
+            let next_tick = guard.next_tick().filter(|_| !self.settings.timers.stop_dequeue);
+            let due_ms = match paused {
+                true => Some(self.clock.now_ms() + PAUSE_MS),
+                false => next_tick.map(|tick| guard.wheel.due_ms(tick)),
             };
-            running.changed |= moved || fired;
-            if running.changed && running.saved.elapsed() >= settings.flush_interval {
-                self.save_timers(&mut running);
-            }
-            self.timers.show(&running, self.clock.now_ms());
-            if !moved && !fired {
-                break false;
-            }
-        };
-        let next_tick = running.next_tick().filter(|_| !settings.stop_dequeue);
-        let due_ms = match paused {
-            true => Some(self.clock.now_ms() + PAUSE_MS),
-            false => next_tick.map(|tick| running.wheel.due_ms(tick)),
-        };
-        Next { due_ms, unsaved: running.changed }
+            return Next { due_ms, unsaved: guard.changed };
+        }
+    }
+
+    /// Takes some messages in and delivers some; tells whether there were any.
+    fn step_timers(self: &Arc<Self>, running: &mut Running) -> Result<bool, Stuck> {
+        let taken = self.enqueue_timers(running)?;
+        Ok(self.fire_timers(running)? || taken)
     }
 
     fn save_timers(&self, running: &mut Running) {
@@ -341,6 +360,9 @@ impl State {
         }
         if let Err(error) = saved {
             tracing::error!(%error, "the progress of timers could not be saved");
+        }
+        if let Some(status) = self.timers.status(&self.store, now_ms) {
+            tracing::debug!(?status, "timers");
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -20,11 +23,13 @@ use rocketmq_boot_store::{Queue, Store};
 use tokio::sync::watch;
 
 use crate::{
+    attributes::Changes,
     config::Settings,
     error::StartError,
     files::{self, SaveError, StateFile},
     hold::Waiting,
     reject::Reject,
+    statistics::Traffic,
 };
 
 /// Topics at most (a loop over made-up names must end).
@@ -37,6 +42,7 @@ pub(crate) const MAX_QUEUES: i32 = 1_024;
 #[derive(Debug)]
 pub(crate) struct Topic {
     pub(crate) config: TopicConfig,
+    pub(crate) traffic: Arc<Traffic>,
     queues: Queues,
 }
 
@@ -59,6 +65,9 @@ pub(crate) struct Topics {
     clock: Clock,
     /// Told after each change; registration waits on it.
     changed: watch::Sender<u64>,
+    /// How many groups are counted, over all topics.
+    counted: Arc<AtomicUsize>,
+    auto_create: AtomicBool,
 }
 
 impl Topic {
@@ -84,6 +93,16 @@ impl Topic {
         self.config.perm & PERM_READ != 0
     }
 
+    /// Whether this is a group's retry or dead-letter topic.
+    pub(crate) fn is_derived(&self) -> bool {
+        self.name().starts_with(topic::RETRY_PREFIX) || self.name().starts_with(topic::DLQ_PREFIX)
+    }
+
+    /// Takes the samples of its traffic that are due.
+    pub(crate) fn sample(&self, now_ms: i64) {
+        self.traffic.sample(now_ms);
+    }
+
     /// Whether messages may be sent.
     pub(crate) fn writable(&self) -> bool {
         self.config.perm & PERM_WRITE != 0
@@ -102,19 +121,37 @@ impl Topics {
             store: store.clone(),
             clock: clock.clone(),
             changed: watch::Sender::default(),
+            counted: Arc::default(),
+            auto_create: AtomicBool::new(settings.auto_create_topic),
         };
         {
             let mut by_name = topics.by_name.write();
             for (name, config) in loaded.topic_config_table {
+                // Left there by a time when topics were made automatically: clients would take it for an offer.
+                if name == topic::AUTO_CREATE_TOPIC && !settings.auto_create_topic {
+                    continue;
+                }
                 let config = TopicConfig { topic_name: name.clone(), ..config };
-                by_name.insert(name, Arc::new(Topic { config, queues: Queues::default() }));
+                by_name.insert(name, topics.fresh(config));
             }
             for config in built_in(settings) {
                 let name = config.topic_name.clone();
-                by_name.entry(name).or_insert_with(|| Arc::new(Topic { config, queues: Queues::default() }));
+                by_name.entry(name).or_insert_with(|| topics.fresh(config));
             }
         }
         Ok(topics)
+    }
+
+    fn fresh(&self, config: TopicConfig) -> Arc<Topic> {
+        let traffic = Traffic::new(topic::is_system(&config.topic_name), &self.counted);
+        Arc::new(Topic { config, traffic: Arc::new(traffic), queues: Queues::default() })
+    }
+
+    /// Goes over all topics, in no order.
+    pub(crate) fn for_each(&self, see: impl FnMut(&Arc<Topic>)) {
+        // They are copied, so that nobody waits for the lock while something is done with them.
+        let all: Vec<_> = self.by_name.read().values().cloned().collect();
+        all.iter().for_each(see);
     }
 
     /// A topic that is there.
@@ -182,7 +219,7 @@ impl Topics {
                 )));
             }
             let name = config.topic_name.clone();
-            let topic = Arc::new(Topic { config, queues: Queues::default() });
+            let topic = self.fresh(config);
             by_name.insert(name, Arc::clone(&topic));
             topic
         };
@@ -191,27 +228,81 @@ impl Topics {
         Ok(topic)
     }
 
-    /// Creates or changes a topic (17).
+    /// Creates or changes topics (17, 18). Each attribute is a change, with its sign in front of the key.
     ///
     /// # Errors
-    /// The name or a number makes no sense, or the table could not be saved.
-    pub(crate) fn put(&self, config: TopicConfig) -> Result<(), Reject> {
-        topic::validate_topic(&config.topic_name)?;
-        for queues in [config.read_queue_nums, config.write_queue_nums] {
-            if !(0..=MAX_QUEUES).contains(&queues) {
-                let name = &config.topic_name;
-                return Err(Reject::invalid(format!(
-                    "topic {name}: {queues} queues, 0 to {MAX_QUEUES} are allowed"
-                )));
-            }
-        }
+    /// A name, a number or an attribute makes no sense, there are too many topics, or the table could not be saved.
+    /// Nothing is changed when any of them is refused.
+    pub(crate) fn put(&self, configs: Vec<TopicConfig>) -> Result<(), Reject> {
         {
             let mut by_name = self.by_name.write();
-            let queues =
-                by_name.get(&config.topic_name).map(|old| Arc::clone(&old.queues)).unwrap_or_default();
-            by_name.insert(config.topic_name.clone(), Arc::new(Topic { config, queues }));
+            let mut changed = Vec::new();
+            for mut config in configs {
+                check(&config)?;
+                let old = by_name.get(&config.topic_name);
+                let changes = Changes::of_table(&config.attributes)?;
+                config.attributes = changes.to_topic(old.map(|old| &old.config.attributes))?;
+                let Some(old) = old else {
+                    changed.push(self.fresh(config));
+                    continue;
+                };
+                for (name, value) in &old.config.more {
+                    config.more.entry(name.clone()).or_insert_with(|| value.clone());
+                }
+                if old.config != config {
+                    let (queues, traffic) = (Arc::clone(&old.queues), Arc::clone(&old.traffic));
+                    changed.push(Arc::new(Topic { config, traffic, queues }));
+                }
+            }
+            let new = changed.iter().filter(|topic| !by_name.contains_key(topic.name())).count();
+            if by_name.len() + new > MAX_TOPICS && new > 0 {
+                return Err(Reject::failed(format!("there are {MAX_TOPICS} topics already")));
+            }
+            if changed.is_empty() {
+                return Ok(());
+            }
+            by_name.extend(changed.into_iter().map(|topic| (topic.name().to_owned(), topic)));
         }
         self.save().map_err(|error| Reject::failed(format!("topics could not be saved: {error}")))
+    }
+
+    /// Whether topics are made automatically from now on.
+    pub(crate) fn set_auto_create(&self, settings: &Settings) {
+        let was = self.auto_create.swap(settings.auto_create_topic, Ordering::Relaxed);
+        if was == settings.auto_create_topic {
+            return;
+        }
+        if was {
+            self.by_name.write().remove(topic::AUTO_CREATE_TOPIC);
+        } else {
+            let template = self.fresh(template(settings));
+            self.by_name.write().insert(topic::AUTO_CREATE_TOPIC.to_owned(), template);
+        }
+        self.save_or_log();
+    }
+
+    /// Has the name servers told again.
+    pub(crate) fn announce(&self) {
+        self.version.lock().next(self.clock.now_ms());
+        self.changed.send_modify(|changes| *changes += 1);
+    }
+
+    /// Marks topics as order topics, as the name server's `ORDER_TOPIC_CONFIG` says.
+    pub(crate) fn keep_order(&self, names: impl Iterator<Item = String>) {
+        let mut changed = false;
+        {
+            let mut by_name = self.by_name.write();
+            for name in names {
+                let Some(old) = by_name.get(&name).filter(|topic| !topic.config.order) else { continue };
+                let config = TopicConfig { order: true, ..old.config.clone() };
+                let (queues, traffic) = (Arc::clone(&old.queues), Arc::clone(&old.traffic));
+                by_name.insert(name, Arc::new(Topic { config, traffic, queues }));
+                changed = true;
+            }
+        }
+        if changed {
+            self.save_or_log();
+        }
     }
 
     /// Deletes a topic with its queues.
@@ -219,7 +310,10 @@ impl Topics {
     /// # Errors
     /// The table could not be saved or the queues not be removed.
     pub(crate) fn delete(&self, name: &str) -> Result<(), Reject> {
-        self.by_name.write().remove(name);
+        let known = self.by_name.write().remove(name).is_some();
+        if !known && self.store.queues(name).is_empty() {
+            return Ok(());
+        }
         self.save().map_err(|error| Reject::failed(format!("topics could not be saved: {error}")))?;
         self.store.delete_topic(name).map_err(|error| Reject::failed(format!("queues of {name}: {error}")))
     }
@@ -256,6 +350,28 @@ impl Topics {
     }
 }
 
+/// What automatic topics inherit from.
+fn template(settings: &Settings) -> TopicConfig {
+    let perm = PERM_READ | PERM_WRITE | PERM_INHERIT;
+    TopicConfig { perm, ..TopicConfig::new(topic::AUTO_CREATE_TOPIC, settings.default_topic_queue_nums) }
+}
+
+fn check(config: &TopicConfig) -> Result<(), Reject> {
+    let name = &config.topic_name;
+    topic::validate_topic(name)?;
+    for queues in [config.read_queue_nums, config.write_queue_nums] {
+        if !(0..=MAX_QUEUES).contains(&queues) {
+            return Err(Reject::invalid(format!(
+                "topic {name}: {queues} queues, 0 to {MAX_QUEUES} are allowed"
+            )));
+        }
+    }
+    if !(0..=15).contains(&config.perm) {
+        return Err(Reject::invalid(format!("perm {} of topic {name}: 0 to 15 is allowed", config.perm)));
+    }
+    Ok(())
+}
+
 /// The topics that Apache's broker makes at its start, as far as this broker serves what they are for.
 fn built_in(settings: &Settings) -> Vec<TopicConfig> {
     let mut topics = vec![
@@ -268,9 +384,7 @@ fn built_in(settings: &Settings) -> Vec<TopicConfig> {
         TopicConfig::new(topic::SCHEDULE_TOPIC, i32::try_from(settings.delay_levels.len()).unwrap_or(18)),
     ];
     if settings.auto_create_topic {
-        let perm = PERM_READ | PERM_WRITE | PERM_INHERIT;
-        let queues = settings.default_topic_queue_nums;
-        topics.push(TopicConfig { perm, ..TopicConfig::new(topic::AUTO_CREATE_TOPIC, queues) });
+        topics.push(template(settings));
     }
     if settings.timers.enabled {
         topics.push(TopicConfig::new(topic::TIMER_TOPIC, 1));

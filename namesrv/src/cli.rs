@@ -4,6 +4,7 @@
 //! wait for it; everything else goes to standard error.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, IsTerminal, Write},
     net::Ipv4Addr,
@@ -41,8 +42,8 @@ enum Failure {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{}: {source}", path.display())]
     Syntax { path: PathBuf, source: SyntaxError },
-    #[error("{place}: {key}: {reason}")]
-    Value { place: String, key: String, reason: String },
+    #[error("{0}")]
+    Values(String),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("cannot wait for signals: {0}")]
@@ -85,11 +86,14 @@ fn run(arguments: impl IntoIterator<Item = String>) -> Result<(), Failure> {
     if arguments.help {
         return print(USAGE);
     }
-    let options = configure(&arguments, &mut io::stderr())?;
+    let Configured { options, origins } = configure(&arguments, &mut io::stderr())?;
     if arguments.print {
-        let items: String =
-            settings::items(&options).map(|(key, value)| format!("{key}={value}\n")).collect();
-        return print(&items);
+        let line = |(key, value)| {
+            let origin = origins.get(key).map_or("default", String::as_str);
+            let unit = settings::unit(key).map(|unit| format!(", {unit}")).unwrap_or_default();
+            format!("# {origin}{unit}\n{key}={value}\n")
+        };
+        return print(&settings::items(&options).map(line).collect::<String>());
     }
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Signals)?;
@@ -140,10 +144,12 @@ fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Arguments, Failu
 }
 
 /// Puts together the defaults, the file and the words, and reports on every key.
-fn configure(arguments: &Arguments, report: &mut dyn Write) -> Result<Options, Failure> {
-    let mut options = Options { kv_config_path: home_file("namesrv/kvConfig.json"), ..Options::default() };
+fn configure(arguments: &Arguments, report: &mut dyn Write) -> Result<Configured, Failure> {
+    let options = Options { kv_config_path: home_file("namesrv/kvConfig.json"), ..Options::default() };
+    let mut configured = Configured { options, origins: BTreeMap::new() };
+    let mut wrong = Vec::new();
     if arguments.file.is_some() || arguments.joins {
-        options.listen.set_ip(Ipv4Addr::UNSPECIFIED.into());
+        configured.options.listen.set_ip(Ipv4Addr::UNSPECIFIED.into());
     }
     if let Some(path) = &arguments.file {
         let bytes = fs::read(path).map_err(|source| Failure::Unreadable { path: path.clone(), source })?;
@@ -153,22 +159,31 @@ fn configure(arguments: &Arguments, report: &mut dyn Write) -> Result<Options, F
             say(report, &place(path, entry), &entry.key, "replaced by a later line");
         }
         for entry in properties.entries() {
-            apply(&mut options, entry, &place(path, entry), report)?;
+            wrong.extend(configured.apply(entry, &place(path, entry), report).err());
         }
     }
     for word in &arguments.words {
-        apply(&mut options, word, "command line", report)?;
+        wrong.extend(configured.apply(word, "command line", report).err());
     }
-    Ok(options)
+    if wrong.is_empty() { Ok(configured) } else { Err(Failure::Values(wrong.join("\n"))) }
 }
 
-fn apply(options: &mut Options, entry: &Entry, place: &str, report: &mut dyn Write) -> Result<(), Failure> {
-    match settings::apply(options, entry) {
-        Ok(outcome) => {
-            say(report, place, &entry.key, &outcome.to_string());
-            Ok(())
+/// Options, and where each that is not a default comes from.
+#[derive(Debug)]
+struct Configured {
+    options: Options,
+    origins: BTreeMap<String, String>,
+}
+
+impl Configured {
+    fn apply(&mut self, entry: &Entry, place: &str, report: &mut dyn Write) -> Result<(), String> {
+        let outcome = settings::apply(&mut self.options, entry)
+            .map_err(|reason| format!("{place}: {}: {reason}", entry.key))?;
+        if outcome == settings::Outcome::Applied {
+            self.origins.insert(entry.key.clone(), place.to_owned());
         }
-        Err(reason) => Err(Failure::Value { place: place.to_owned(), key: entry.key.clone(), reason }),
+        say(report, place, &entry.key, &outcome.to_string());
+        Ok(())
     }
 }
 
@@ -195,7 +210,7 @@ mod tests {
 
     fn configured(words: &[&str]) -> (Result<Options, Failure>, String) {
         let mut report = Vec::new();
-        let options = configure(&arguments(words).unwrap(), &mut report);
+        let options = configure(&arguments(words).unwrap(), &mut report).map(|configured| configured.options);
         (options, String::from_utf8(report).unwrap())
     }
 
@@ -244,6 +259,8 @@ mod tests {
         assert!(failure(&["-c", path]).starts_with(&format!("{path}:3: listenPort: `many`")));
         fs::write(&file, "\na=\\u00\n").unwrap();
         assert!(failure(&["-c", path]).starts_with(&format!("{path}: line 2")));
+        fs::write(&file, "listenPort=many\norderMessageEnable=perhaps\n").unwrap();
+        assert_eq!(failure(&["-c", path, "productEnvName=x", "enableTopicList="]).lines().count(), 3);
         assert!(failure(&["listenPort=-1"]).starts_with("command line: listenPort"));
     }
 

@@ -43,6 +43,12 @@ pub struct Options {
     pub list_topics_of_cluster: bool,
     /// Whether a registration takes away topics that it does not name **(default: false)**.
     pub delete_missing_topics: bool,
+    /// Whether settings that are safe to change may be changed over the wire **(default: false)**.
+    pub config_update: bool,
+    /// Settings that may not be changed over the wire, beside those that never may **(default: none)**.
+    pub config_black_list: Vec<String>,
+    /// The name of the environment that tools show **(default: `center`)**.
+    pub product_env_name: String,
     /// Threads that serve connections **(default: 1)**.
     pub shards: usize,
 }
@@ -59,6 +65,9 @@ impl Default for Options {
             list_all_topics: true,
             list_topics_of_cluster: true,
             delete_missing_topics: false,
+            config_update: false,
+            config_black_list: Vec::new(),
+            product_env_name: "center".to_owned(),
             shards: 1,
         }
     }

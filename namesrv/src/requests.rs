@@ -7,20 +7,22 @@ use std::{
 };
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rocketmq_boot_protocol::{
     Clock, Command, DecodeError, RequestCode, ResponseCode,
     body::{
-        DataVersion, Dialect, KvTable, TopicList, config::RegisterBrokerBody, dialect, lenient, registration,
+        BrokerMemberGroup, BrokerMembers, DataVersion, Dialect, KvTable, TopicList, TopicRoute,
+        config::RegisterBrokerBody, dialect, lenient, registration,
     },
     header::{
         broker::{BrokerIdentity, QueryDataVersionReply, RegisterBroker, RegisterBrokerReply},
         route::{
-            AddWritePermReply, BrokerName, ClusterName, GetKvConfigReply, KvConfigKey, KvNamespace,
-            PutKvConfig, WipeWritePermReply,
+            AddWritePermReply, BrokerName, BrokerOfCluster, ClusterName, GetKvConfigReply, KvConfigKey,
+            KvNamespace, PutKvConfig, WipeWritePermReply,
         },
         topic::TopicName,
     },
+    properties_file::Properties,
 };
 use rocketmq_boot_remoting::{Connection, Service};
 use serde::Serialize;
@@ -29,10 +31,18 @@ use crate::{
     kv_config::{KvConfig, KvError, ORDER_TOPICS},
     name_server::Options,
     routes::{RegisterError, Registration, Routes},
+    settings,
 };
 
 /// Since 4.9.4 clients read standard JSON.
 const STANDARD_JSON_SINCE: i32 = 401;
+
+/// Since 3.0.11 a registration's body holds more than topics.
+const WHOLE_BODY_SINCE: i32 = 37;
+
+/// Flags of a topic: it belongs to a unit, and units subscribe to it.
+const UNIT: i32 = 1;
+const UNIT_SUB: i32 = 2;
 
 /// A name server's state and what it answers.
 pub(crate) struct Requests {
@@ -41,15 +51,7 @@ pub(crate) struct Requests {
     settings: Arc<Mutex<KvConfig>>,
     /// The connections of registered brokers, to be closed when they expire.
     brokers: Mutex<HashMap<u64, Weak<Connection>>>,
-    answers: Answers,
-}
-
-/// What can be switched on and off.
-struct Answers {
-    order_topics_in_routes: bool,
-    order_topics_to_brokers: bool,
-    all_topics: bool,
-    topics_of_cluster: bool,
+    options: RwLock<Options>,
 }
 
 /// Why a request is refused.
@@ -65,13 +67,19 @@ enum Refusal {
     Settings(#[from] KvError),
     #[error("{0} is switched off on this name server")]
     SwitchedOff(RequestCode),
+    #[error("{0} is switched off on this name server: configUpdateEnable=true allows it")]
+    NoUpdates(RequestCode),
+    #[error("Can not update config in black list.")]
+    BlackListed,
+    #[error("nothing was changed: {0}")]
+    NotChanged(String),
     #[error(
-        "no route info of topic `{0}` on this name server: create the topic, or allow its automatic creation"
+        "No topic route info in name server for the topic: {0}; create the topic, or allow its automatic creation"
     )]
     NoRoute(String),
-    #[error("no setting in namespace `{0}`")]
+    #[error("No config item, Namespace: {0}")]
     NoNamespace(String),
-    #[error("no setting `{1}` in namespace `{0}`")]
+    #[error("No config item, Namespace: {0} Key: {1}")]
     NoSetting(String, String),
     #[error(" request type {0} not supported")]
     Unsupported(RequestCode),
@@ -80,6 +88,7 @@ enum Refusal {
 impl Refusal {
     const fn code(&self) -> ResponseCode {
         match self {
+            Self::NoUpdates(_) | Self::BlackListed => ResponseCode::NO_PERMISSION,
             Self::NoRoute(_) => ResponseCode::TOPIC_NOT_EXIST,
             Self::NoNamespace(_) | Self::NoSetting(..) => ResponseCode::QUERY_NOT_FOUND,
             Self::Unsupported(_) => ResponseCode::REQUEST_CODE_NOT_SUPPORTED,
@@ -95,12 +104,7 @@ impl Requests {
             routes: Mutex::new(Routes::new(options.delete_missing_topics)),
             settings: Arc::new(Mutex::new(settings)),
             brokers: Mutex::default(),
-            answers: Answers {
-                order_topics_in_routes: options.order_topics_in_routes,
-                order_topics_to_brokers: options.order_topics_to_brokers,
-                all_topics: options.list_all_topics,
-                topics_of_cluster: options.list_topics_of_cluster,
-            },
+            options: RwLock::new(options.clone()),
         }
     }
 
@@ -122,16 +126,29 @@ impl Requests {
             RequestCode::QUERY_DATA_VERSION => self.data_version(request),
             RequestCode::BROKER_HEARTBEAT => self.heartbeat(request),
             RequestCode::GET_BROKER_CLUSTER_INFO => Ok(json(request, &self.routes.lock().clusters())),
-            RequestCode::GET_ALL_TOPIC_LIST_FROM_NAMESERVER if self.answers.all_topics => {
+            RequestCode::GET_ALL_TOPIC_LIST_FROM_NAMESERVER if self.options.read().list_all_topics => {
                 Ok(topic_list(request, self.routes.lock().topics(), None))
             }
-            RequestCode::GET_TOPICS_BY_CLUSTER if self.answers.topics_of_cluster => {
+            RequestCode::GET_TOPICS_BY_CLUSTER if self.options.read().list_topics_of_cluster => {
                 let cluster = request.header::<ClusterName>()?.cluster;
                 Ok(topic_list(request, self.routes.lock().topics_of(&cluster), None))
             }
-            RequestCode::GET_ALL_TOPIC_LIST_FROM_NAMESERVER | RequestCode::GET_TOPICS_BY_CLUSTER => {
-                Err(Refusal::SwitchedOff(code))
+            RequestCode::GET_UNIT_TOPIC_LIST
+            | RequestCode::GET_HAS_UNIT_SUB_TOPIC_LIST
+            | RequestCode::GET_HAS_UNIT_SUB_UNUNIT_TOPIC_LIST
+                if self.options.read().list_topics_of_cluster =>
+            {
+                Ok(self.unit_topics(request))
             }
+            RequestCode::GET_ALL_TOPIC_LIST_FROM_NAMESERVER
+            | RequestCode::GET_TOPICS_BY_CLUSTER
+            | RequestCode::GET_UNIT_TOPIC_LIST
+            | RequestCode::GET_HAS_UNIT_SUB_TOPIC_LIST
+            | RequestCode::GET_HAS_UNIT_SUB_UNUNIT_TOPIC_LIST => Err(Refusal::SwitchedOff(code)),
+            RequestCode::GET_BROKER_MEMBER_GROUP => self.members(request),
+            RequestCode::REGISTER_TOPIC_IN_NAMESRV => self.add_queues(request),
+            RequestCode::UPDATE_NAMESRV_CONFIG => self.change_options(request),
+            RequestCode::GET_NAMESRV_CONFIG => Ok(self.print_options(request)),
             RequestCode::GET_SYSTEM_TOPIC_LIST_FROM_NS => {
                 let routes = self.routes.lock();
                 Ok(topic_list(request, routes.system_topics(), routes.any_broker()))
@@ -152,7 +169,7 @@ impl Requests {
         let Some(mut route) = self.routes.lock().route(&asked.topic) else {
             return Err(Refusal::NoRoute(asked.topic));
         };
-        if self.answers.order_topics_in_routes {
+        if self.options.read().order_topics_in_routes {
             route.order_topic_conf = self.settings.lock().get(ORDER_TOPICS, &asked.topic).map(str::to_owned);
         }
         let standard =
@@ -169,6 +186,10 @@ impl Requests {
         let body = match (request.body.is_empty(), header.compressed) {
             (true, _) => RegisterBrokerBody::default(),
             (false, true) => registration::decode(&request.body)?,
+            (false, false) if request.version < WHOLE_BODY_SINCE => RegisterBrokerBody {
+                topic_config_serialize_wrapper: lenient::read("registration", &request.body)?,
+                ..RegisterBrokerBody::default()
+            },
             (false, false) => lenient::read("registration", &request.body)?,
         };
         let timeout = header.heartbeat_timeout_millis.and_then(|millis| u64::try_from(millis).ok());
@@ -180,6 +201,7 @@ impl Requests {
             ha_address: header.ha_server_addr,
             timeout: timeout.map(Duration::from_millis),
             acting_master: header.enable_acting_master,
+            zone: request.fields.get("zoneName").map(str::to_owned),
             topics: body.topic_config_serialize_wrapper,
             connection: connection.id(),
         };
@@ -191,7 +213,7 @@ impl Requests {
         }
         let reply =
             RegisterBrokerReply { ha_server_addr: registered.ha_address, master_addr: registered.master };
-        let order = match self.answers.order_topics_to_brokers {
+        let order = match self.options.read().order_topics_to_brokers {
             true => self.settings.lock().namespace(ORDER_TOPICS),
             false => None,
         };
@@ -214,9 +236,7 @@ impl Requests {
         let mut routes = self.routes.lock();
         let ours = routes.version(&cluster_name, &broker_addr);
         let changed = ours != Some(theirs);
-        if !changed {
-            routes.beat(&cluster_name, &broker_addr, self.clock.monotonic());
-        }
+        routes.beat(&cluster_name, &broker_addr, self.clock.monotonic());
         let answer = Command::success(request).with_header(&QueryDataVersionReply { changed });
         Ok(match ours {
             Some(ours) => answer.with_body(dialect::write(&ours, Dialect::Fastjson)),
@@ -247,6 +267,64 @@ impl Requests {
         let asked = request.header::<TopicName>()?;
         let cluster = asked.cluster_name.filter(|name| !name.is_empty());
         self.routes.lock().delete_topic(&asked.topic, cluster.as_deref());
+        Ok(Command::success(request))
+    }
+
+    fn unit_topics(&self, request: &Command) -> Command {
+        let wanted: fn(i32) -> bool = match request.request_code() {
+            RequestCode::GET_UNIT_TOPIC_LIST => |flags| flags & UNIT != 0,
+            RequestCode::GET_HAS_UNIT_SUB_TOPIC_LIST => |flags| flags & UNIT_SUB != 0,
+            _ => |flags| flags & UNIT == 0 && flags & UNIT_SUB != 0,
+        };
+        topic_list(request, self.routes.lock().topics_with(wanted), None)
+    }
+
+    fn members(&self, request: &Command) -> Result<Command, Refusal> {
+        let BrokerOfCluster { cluster_name, broker_name } = request.header()?;
+        let broker_addrs = self
+            .routes
+            .lock()
+            .members(&broker_name)
+            .map(|broker| broker.broker_addrs.clone())
+            .unwrap_or_default();
+        let cluster = cluster_name.unwrap_or_default();
+        let broker_member_group = BrokerMemberGroup { broker_addrs, broker_name, cluster };
+        Ok(json(request, &BrokerMembers { broker_member_group }))
+    }
+
+    fn add_queues(&self, request: &Command) -> Result<Command, Refusal> {
+        let asked = request.header::<TopicName>()?;
+        let route: TopicRoute = lenient::read("topic route", &request.body)?;
+        self.routes.lock().add_queues(&asked.topic, route.queue_datas);
+        Ok(Command::success(request))
+    }
+
+    fn print_options(&self, request: &Command) -> Command {
+        let options = self.options.read();
+        let mut lines: Vec<String> =
+            settings::items(&options).map(|(key, value)| format!("{key}={value}\n")).collect();
+        lines.sort_unstable();
+        Command::success(request).with_body(lines.concat())
+    }
+
+    /// Changes all settings of the body, or none. They last until the name server ends.
+    fn change_options(&self, request: &Command) -> Result<Command, Refusal> {
+        let mut options = self.options.write();
+        if !options.config_update {
+            return Err(Refusal::NoUpdates(request.request_code()));
+        }
+        let asked =
+            Properties::parse(&request.body).map_err(|error| Refusal::NotChanged(error.to_string()))?;
+        if asked.entries().iter().any(|entry| settings::is_black_listed(&options, &entry.key)) {
+            return Err(Refusal::BlackListed);
+        }
+        let mut changed = options.clone();
+        for entry in asked.entries() {
+            settings::change(&mut changed, entry).map_err(Refusal::NotChanged)?;
+            tracing::warn!(key = entry.key, value = entry.value, "a setting is changed over the wire");
+        }
+        self.routes.lock().delete_missing(changed.delete_missing_topics);
+        *options = changed;
         Ok(Command::success(request))
     }
 

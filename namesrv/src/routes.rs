@@ -35,6 +35,8 @@ pub struct Registration {
     pub timeout: Option<Duration>,
     /// Whether the smallest slave may stand in for a lost master; brokers before 5.0 say nothing.
     pub acting_master: Option<bool>,
+    /// The zone that it says it is in.
+    pub zone: Option<String>,
     /// The topics, all of them or those that changed.
     pub topics: TopicConfigs,
     /// The connection that it came by.
@@ -120,6 +122,7 @@ impl Routes {
         broker.broker_name.clone_from(&from.broker);
         broker.cluster.clone_from(&from.cluster);
         broker.enable_acting_master = from.acting_master.unwrap_or(false);
+        broker.zone_name.clone_from(&from.zone);
         // A slave that became the master comes with the same address under another id.
         broker.broker_addrs.0.retain(|id, address| *id == from.id || *address != from.address);
         broker.broker_addrs.0.insert(from.id, from.address.clone());
@@ -284,6 +287,38 @@ impl Routes {
     pub fn topics(&self) -> Vec<String> {
         let names: BTreeSet<_> = self.topics.keys().cloned().collect();
         names.into_iter().collect()
+    }
+
+    /// The names of the topics whose flags `wanted` takes, sorted. As with Apache, any broker's flags stand for all.
+    pub fn topics_with(&self, wanted: impl Fn(i32) -> bool) -> Vec<String> {
+        let flags =
+            |queues: &BTreeMap<String, QueueData>| queues.values().next().map(|data| data.topic_sys_flag);
+        let names: BTreeSet<_> = self
+            .topics
+            .iter()
+            .filter(|(_, queues)| flags(queues).is_some_and(&wanted))
+            .map(|(name, _)| name.clone())
+            .collect();
+        names.into_iter().collect()
+    }
+
+    /// A broker with its slaves; empty when none is known by that name.
+    pub fn members(&self, broker: &str) -> Option<&BrokerData> {
+        self.brokers.get(broker)
+    }
+
+    /// Adds queues to a topic, unless one of them is on a broker that is not known.
+    pub fn add_queues(&mut self, topic: &str, queues: Vec<QueueData>) {
+        if queues.is_empty() || queues.iter().any(|data| !self.brokers.contains_key(&data.broker_name)) {
+            return;
+        }
+        let known = self.topics.entry(topic.to_owned()).or_default();
+        known.extend(queues.into_iter().map(|data| (data.broker_name.clone(), data)));
+    }
+
+    /// Whether full registrations take away topics that they do not name, from now on.
+    pub fn delete_missing(&mut self, delete: bool) {
+        self.delete_missing = delete;
     }
 
     /// The names of the topics that brokers of a cluster carry, sorted.

@@ -12,7 +12,7 @@ type Apply = fn(&mut Options, &str) -> Result<(), String>;
 type Show = fn(&Options) -> String;
 
 /// Keys that mean something here.
-const APPLIED: [(&str, Apply, Show); 10] = [
+const APPLIED: [(&str, Apply, Show); 13] = [
     (
         "listenPort",
         |options, value| parse(value, "a port").map(|port| options.listen.set_port(port)),
@@ -70,10 +70,32 @@ const APPLIED: [(&str, Apply, Show); 10] = [
         |options, value| boolean(value).map(|on| options.delete_missing_topics = on),
         |options| options.delete_missing_topics.to_string(),
     ),
+    (
+        "configUpdateEnable",
+        |options, value| boolean(value).map(|on| options.config_update = on),
+        |options| options.config_update.to_string(),
+    ),
+    (
+        "configBlackList",
+        |options, value| {
+            let keys = value.split(';').map(str::trim).filter(|key| !key.is_empty());
+            options.config_black_list = keys.map(str::to_owned).collect();
+            Ok(())
+        },
+        |options| options.config_black_list.join(";"),
+    ),
+    (
+        "productEnvName",
+        |options, value| {
+            value.clone_into(&mut options.product_env_name);
+            Ok(())
+        },
+        |options| options.product_env_name.clone(),
+    ),
 ];
 
 /// Keys of Apache's name server that change nothing here.
-const WITHOUT_EFFECT: [&str; 45] = [
+const WITHOUT_EFFECT: [&str; 43] = [
     "clientAsyncSemaphoreValue",
     "clientCallbackExecutorThreads",
     "clientChannelMaxIdleTimeSeconds",
@@ -86,7 +108,6 @@ const WITHOUT_EFFECT: [&str; 45] = [
     "clientSocketSndBufSize",
     "clientWorkerThreads",
     "clusterTest",
-    "configBlackList",
     "configStorePath",
     "connectTimeoutMillis",
     "defaultThreadPoolNums",
@@ -96,7 +117,6 @@ const WITHOUT_EFFECT: [&str; 45] = [
     "namesrvAddr",
     "needWaitForService",
     "notifyMinBrokerIdChanged",
-    "productEnvName",
     "rocketmqHome",
     "serverAsyncSemaphoreValue",
     "serverCallbackExecutorThreads",
@@ -157,6 +177,41 @@ pub(crate) fn apply(options: &mut Options, entry: &Entry) -> Result<Outcome, Str
         .min()
         .filter(|(distance, _)| *distance <= 3);
     Ok(Outcome::Unknown(similar.map(|(_, key)| key)))
+}
+
+/// Keys that may be changed while the name server runs, when it is allowed at all.
+const CHANGEABLE: [&str; 6] = [
+    "deleteTopicWithBrokerRegistration",
+    "enableAllTopicList",
+    "enableTopicList",
+    "orderMessageEnable",
+    "productEnvName",
+    "returnOrderTopicConfigToBroker",
+];
+
+/// Keys that may never be changed over the wire, as with Apache: they name files, or this list.
+const BLACK_LIST: [&str; 4] = ["configBlackList", "configStorePath", "kvConfigPath", "rocketmqHome"];
+
+/// Whether a key may not even be asked to change over the wire.
+pub(crate) fn is_black_listed(options: &Options, key: &str) -> bool {
+    BLACK_LIST.contains(&key) || options.config_black_list.iter().any(|listed| listed == key)
+}
+
+/// Applies an entry that came over the wire; an error says why not.
+pub(crate) fn change(options: &mut Options, entry: &Entry) -> Result<(), String> {
+    if CHANGEABLE.contains(&entry.key.as_str()) {
+        return apply(options, entry).map(drop).map_err(|reason| format!("{}: {reason}", entry.key));
+    }
+    Err(format!("{}: it cannot be changed while the name server runs", entry.key))
+}
+
+/// What the number of a setting counts.
+pub(crate) fn unit(key: &str) -> Option<&'static str> {
+    match key {
+        "scanNotActiveBrokerInterval" => Some("ms"),
+        "serverChannelMaxIdleTimeSeconds" => Some("s"),
+        _ => None,
+    }
 }
 
 /// All keys that mean something, with what they are set to.

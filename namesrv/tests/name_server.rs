@@ -11,13 +11,15 @@ use rocketmq_boot_namesrv::{NameServer, Options, StartError};
 use rocketmq_boot_protocol::{
     Clock, Command, Encoding, Header, RequestCode, ResponseCode,
     body::{
-        ClusterInfo, DataVersion, Dialect, KvTable, TopicConfig, TopicList, TopicRoute,
+        BrokerMembers, ClusterInfo, DataVersion, Dialect, KvTable, TopicConfig, TopicList, TopicRoute,
         config::{RegisterBrokerBody, TopicConfigs},
         dialect, lenient, registration,
     },
     header::{
         broker::{BrokerIdentity, QueryDataVersionReply, RegisterBroker, RegisterBrokerReply},
-        route::{BrokerName, ClusterName, GetKvConfigReply, KvConfigKey, KvNamespace, PutKvConfig},
+        route::{
+            BrokerName, BrokerOfCluster, ClusterName, GetKvConfigReply, KvConfigKey, KvNamespace, PutKvConfig,
+        },
         topic::TopicName,
     },
 };
@@ -133,7 +135,7 @@ async fn registrations_of_both_forms_make_routes() {
         }
         let gone = ask(&peer, RequestCode::GET_ROUTEINFO_BY_TOPIC, &topic("t")).await;
         assert_eq!(gone.response_code(), ResponseCode::TOPIC_NOT_EXIST);
-        assert!(gone.remark.unwrap().contains("`t`"));
+        assert!(gone.remark.unwrap().contains("topic: t"));
     }
 }
 
@@ -314,6 +316,127 @@ async fn settings_survive_a_restart_and_reach_routes_and_brokers() {
     ] {
         assert_eq!(answer.response_code(), ResponseCode::QUERY_NOT_FOUND);
     }
+}
+
+#[tokio::test]
+async fn brokers_of_old_versions_register_topics_alone() {
+    let server = start();
+    let peer = peer(&server);
+    let all = topics(1, &["t", "x"]).topic_config_serialize_wrapper;
+    let bytes = dialect::write(&all, Dialect::Fastjson);
+    let mut request = registration("a", 0, &topics(1, &[]), false);
+    request.fields.insert("bodyCrc32", registration::checksum(&bytes).to_string());
+    request.fields.insert("zoneName", "z1");
+    let mut request = request.with_body(bytes);
+    request.version = 36;
+    assert_eq!(peer.call(request, LONG).await.unwrap().response_code(), ResponseCode::SUCCESS);
+    let route: TopicRoute = body(&ask(&peer, RequestCode::GET_ROUTEINFO_BY_TOPIC, &topic("t")).await);
+    assert_eq!(route.queue_datas[0].write_queue_nums, 8);
+    assert_eq!(route.broker_datas[0].zone_name.as_deref(), Some("z1"));
+}
+
+#[tokio::test]
+async fn topics_of_units_are_listed_by_their_flags() {
+    let server = start();
+    let peer = peer(&server);
+    let mut all = topics(1, &["plain", "unit", "sub", "both"]);
+    for (name, flags) in [("unit", 1), ("sub", 2), ("both", 3)] {
+        let table = &mut all.topic_config_serialize_wrapper.topic_config_table;
+        table.get_mut(name).unwrap().topic_sys_flag = flags;
+    }
+    peer.call(registration("a", 0, &all, false), LONG).await.unwrap();
+    for (code, expected) in [
+        (RequestCode::GET_UNIT_TOPIC_LIST, vec!["both", "unit"]),
+        (RequestCode::GET_HAS_UNIT_SUB_TOPIC_LIST, vec!["both", "sub"]),
+        (RequestCode::GET_HAS_UNIT_SUB_UNUNIT_TOPIC_LIST, vec!["sub"]),
+    ] {
+        assert_eq!(body::<TopicList>(&ask(&peer, code, &()).await).topic_list, expected, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn members_of_a_broker_and_queues_of_a_topic_are_known() {
+    let server = start();
+    let peer = broker(&server, "a").await;
+    peer.call(registration("a", 1, &topics(1, &["t", "x"]), true), LONG).await.unwrap();
+    let members =
+        |name: &str| BrokerOfCluster { cluster_name: Some("cluster".into()), broker_name: name.into() };
+    let group = body::<BrokerMembers>(&ask(&peer, RequestCode::GET_BROKER_MEMBER_GROUP, &members("a")).await);
+    assert_eq!(group.broker_member_group.broker_addrs.0, [(0, address("a", 0)), (1, address("a", 1))].into());
+    let group = body::<BrokerMembers>(&ask(&peer, RequestCode::GET_BROKER_MEMBER_GROUP, &members("b")).await);
+    assert!(group.broker_member_group.broker_addrs.0.is_empty());
+
+    let mut route: TopicRoute = body(&ask(&peer, RequestCode::GET_ROUTEINFO_BY_TOPIC, &topic("t")).await);
+    for (broker, code) in [("nobody", ResponseCode::TOPIC_NOT_EXIST), ("a", ResponseCode::SUCCESS)] {
+        route.queue_datas[0].broker_name = broker.into();
+        let request = Command::request(RequestCode::REGISTER_TOPIC_IN_NAMESRV, &topic("added"))
+            .with_body(dialect::write(&route, Dialect::Fastjson));
+        peer.call(request, LONG).await.unwrap();
+        let found = ask(&peer, RequestCode::GET_ROUTEINFO_BY_TOPIC, &topic("added")).await;
+        assert_eq!(found.response_code(), code, "{broker}");
+    }
+}
+
+#[tokio::test]
+async fn its_own_settings_are_read_and_changed_where_that_is_allowed() {
+    let change = |server: &NameServer, text: &'static str| {
+        let peer = peer(server);
+        let request = Command::bare(RequestCode::UPDATE_NAMESRV_CONFIG).with_body(text);
+        async move { peer.call(request, LONG).await.unwrap().response_code() }
+    };
+    let printed = async |server: &NameServer| {
+        let answer = ask(&peer(server), RequestCode::GET_NAMESRV_CONFIG, &()).await;
+        String::from_utf8(answer.body.to_vec()).unwrap()
+    };
+    let server = start();
+    let text = printed(&server).await;
+    for line in ["kvConfigPath=\n", "listenPort=", "orderMessageEnable=false\n", "productEnvName=center\n"] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(text.lines().is_sorted());
+    assert_eq!(
+        change(&server, "orderMessageEnable=true").await,
+        ResponseCode::NO_PERMISSION,
+        "off by default"
+    );
+
+    let open = Options { config_update: true, config_black_list: vec!["productEnvName".into()], ..options() };
+    let server = NameServer::start(open, Clock::system()).unwrap();
+    for (text, code) in [
+        ("kvConfigPath=/etc/passwd\norderMessageEnable=true", ResponseCode::NO_PERMISSION),
+        ("productEnvName=x", ResponseCode::NO_PERMISSION),
+        ("orderMessageEnable=true\nlistenPort=1", ResponseCode::SYSTEM_ERROR),
+        ("orderMessageEnable=true\nenableTopicList=maybe", ResponseCode::SYSTEM_ERROR),
+        ("orderMessageEnable=true\nnever=heard", ResponseCode::SYSTEM_ERROR),
+    ] {
+        assert_eq!(change(&server, text).await, code, "{text}");
+        assert!(printed(&server).await.contains("orderMessageEnable=false\n"), "{text}");
+    }
+    assert_eq!(
+        change(&server, "orderMessageEnable=true\nenableAllTopicList=false").await,
+        ResponseCode::SUCCESS
+    );
+    assert!(printed(&server).await.contains("orderMessageEnable=true\n"));
+    let list = ask(&peer(&server), RequestCode::GET_ALL_TOPIC_LIST_FROM_NAMESERVER, &()).await;
+    assert_eq!(list.response_code(), ResponseCode::SYSTEM_ERROR);
+}
+
+#[tokio::test]
+async fn name_servers_know_nothing_of_each_other() {
+    let (first, second) = (start(), start());
+    let (a, b) = (broker(&first, "a").await, broker(&second, "b").await);
+    let brokers = async |client: &Peer| {
+        let route: TopicRoute = body(&ask(client, RequestCode::GET_ROUTEINFO_BY_TOPIC, &topic("t")).await);
+        route.queue_datas.into_iter().map(|data| (data.broker_name, data.perm)).collect::<Vec<_>>()
+    };
+    ask(&a, RequestCode::WIPE_WRITE_PERM_OF_BROKER, &BrokerName { broker_name: "a".into() }).await;
+    assert_eq!((brokers(&a).await, brokers(&b).await), (vec![("a".into(), 4)], vec![("b".into(), 6)]));
+    let also = broker(&second, "a").await;
+    assert_eq!(brokers(&also).await, [("a".to_owned(), 6), ("b".to_owned(), 6)]);
+    assert_eq!(brokers(&a).await, [("a".to_owned(), 4)]);
+    // A registration that brings nothing new leaves the permission as it was set.
+    a.call(registration("a", 0, &topics(1, &["t", "x"]), true), LONG).await.unwrap();
+    assert_eq!(brokers(&a).await, [("a".to_owned(), 4)]);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod frames;
 mod names;
+mod together;
 mod values;
 
 use std::io;

@@ -1,6 +1,9 @@
 //! Peers that are not ours. Asked for with `CI=true` or `INTEROP=1`, every test here runs, and a missing JDK, Maven, Go or
 //! Node is a failure; otherwise every test here is listed as ignored.
 
+mod admin_table;
 mod apache;
 mod foreign;
+mod handover;
+mod mqadmin;
 mod quickstart;

@@ -6,5 +6,7 @@ mod hostile;
 mod house;
 mod interop;
 mod own_client;
+mod own_consumers;
 mod servers;
 mod startup;
+mod stopping;

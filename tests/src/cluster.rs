@@ -134,6 +134,16 @@ impl Cluster {
         self.broker.take().expect("the broker runs").process.terminate();
     }
 
+    /// Starts the broker again as one of others' making, on the same folder, port and name server.
+    ///
+    /// # Panics
+    /// When it does not start, or the one before still runs.
+    pub fn hand_over(&mut self, servers: Servers, extra: &str) {
+        self.servers = servers;
+        extra.clone_into(&mut self.extra);
+        self.start_broker();
+    }
+
     /// Kills the broker with SIGKILL.
     ///
     /// # Panics

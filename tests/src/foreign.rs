@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::process::Process;
 
 /// All scenarios of a program run side by side; the slowest waits for a retry.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
 const APACHE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/apache.sh");
@@ -108,6 +108,10 @@ impl Program {
 }
 
 fn java(version: &str, scratch: &Path, home: &Path) -> Vec<String> {
+    java_program(version, "Scenarios", scratch, home)
+}
+
+fn java_program(version: &str, class: &str, scratch: &Path, home: &Path) -> Vec<String> {
     let jars = checked(Command::new(APACHE).arg("classpath").arg(version));
     let jars = String::from_utf8_lossy(&jars.stdout).trim().to_owned();
     let classes = scratch.join(format!("java-{version}"));
@@ -116,7 +120,7 @@ fn java(version: &str, scratch: &Path, home: &Path) -> Vec<String> {
     let logging = home.join("logback.xml");
     fs::write(&logging, "<configuration><root level=\"OFF\"/></configuration>")
         .expect("the home can be written");
-    let source = join(&[CLIENTS, "java", "Scenarios.java"]);
+    let source = join(&[CLIENTS, "java", &format!("{class}.java")]);
     checked(Command::new("javac").arg("-d").arg(&classes).args(["-cp", &jars]).arg(source));
     vec![
         "java".to_owned(),
@@ -128,8 +132,34 @@ fn java(version: &str, scratch: &Path, home: &Path) -> Vec<String> {
         format!("-Drocketmq.client.localOffsetStoreDir={}", home.join("offsets").display()),
         "-cp".to_owned(),
         format!("{jars}:{}", classes.display()),
-        "Scenarios".to_owned(),
+        class.to_owned(),
     ]
+}
+
+/// Runs commands of Apache's mqadmin 5.5.0 one after the other, in one JVM, and gives what each printed.
+///
+/// # Panics
+/// When the program cannot be built or does not get to its end; the message carries what it said.
+pub fn mqadmin(scratch: &Path, commands: &[Vec<String>]) -> Vec<String> {
+    let home = TempDir::new().expect("a temporary folder can be made");
+    let words = java_program("5.5.0", "Admin", scratch, home.path());
+    let list = home.path().join("commands");
+    let lines: String = commands.iter().map(|words| words.join("\t") + "\n").collect();
+    fs::write(&list, lines).expect("the home can be written");
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).arg(list).env("HOME", home.path()).current_dir(home.path());
+    let mut process = Process::spawn("mqadmin", command);
+    process.wait(PATIENCE);
+    let said = process.output();
+    let mut parts = said.split("#### ").skip(1);
+    let printed = parts
+        .by_ref()
+        .take(commands.len())
+        .map(|part| part.split_once('\n').map_or(part, |(_, printed)| printed).to_owned());
+    let printed: Vec<_> = printed.collect();
+    let ended = parts.next().is_some_and(|part| part.starts_with("end"));
+    assert!(ended, "mqadmin did not get to its end:\n{said}");
+    printed
 }
 
 fn go(scratch: &Path) -> Vec<String> {

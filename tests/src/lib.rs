@@ -6,9 +6,11 @@
 pub mod cluster;
 pub mod foreign;
 pub mod load;
+pub mod malice;
 pub mod port;
 pub mod process;
 pub mod promises;
 pub mod record;
 pub mod route;
+pub mod shape;
 pub mod wire;

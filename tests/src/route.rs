@@ -29,6 +29,18 @@ pub fn wait(name_server: &str, topic: &str, broker: &str) {
     }
 }
 
+/// Waits until `topic` has no route any more.
+///
+/// # Panics
+/// When it still has one after a minute.
+pub fn wait_gone(name_server: &str, topic: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while !addresses(name_server, topic).is_empty() {
+        assert!(Instant::now() < deadline, "{topic} still has a route on {name_server}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// The brokers that `topic`'s route names.
 ///
 /// # Panics

@@ -174,6 +174,14 @@ impl Wire {
         Ok(Self { stream, opaque: 0 })
     }
 
+    /// Lets writes fail that the other side does not take in time.
+    ///
+    /// # Errors
+    /// When the system refuses the time-out.
+    pub fn give_up_writing_after(&self, time: Duration) -> io::Result<()> {
+        self.stream.set_write_timeout(Some(time))
+    }
+
     /// A second hand on the connection, for a thread that only reads or only writes.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, str::FromStr, time:
 
 use rocketmq_boot_protocol::properties_file::Properties;
 
-use super::{FlushDisk, Problem, Report, Role, Settings, timers};
+use super::{FlushDisk, Problem, Report, Role, Settings, known::APACHE, refused, timers};
 
 type Read = fn(&mut Settings, &str) -> Result<(), String>;
 type Print = fn(&Settings) -> String;
@@ -90,6 +90,7 @@ const KEYS: &[Key] = keys! {
         in_ms(s.transaction_check_interval);
     "transactionCheckMax": s, v => within(v, 1, 1_000_000).map(|v| s.transaction_check_max = v),
         s.transaction_check_max.to_string();
+    "useServerSideResetOffset": s, v => flag(v).map(|v| s.server_side_reset = v), s.server_side_reset.to_string();
     "storeReplyMessageEnable": s, v => flag(v).map(|v| s.store_replies = v), s.store_replies.to_string();
     "longPollingEnable": s, v => flag(v).map(|v| s.long_polling = v), s.long_polling.to_string();
     "shortPollingTimeMills": s, v => millis(v).map(|v| s.short_polling = v), in_ms(s.short_polling);
@@ -106,7 +107,40 @@ const KEYS: &[Key] = keys! {
         s.default_query_max.to_string();
     "maxMsgsNumBatch": s, v => within(v, 1, 1024).map(|v| s.max_query = v), s.max_query.to_string();
     "flushConsumerOffsetInterval": s, v => millis(v).map(|v| s.offset_interval = v), in_ms(s.offset_interval);
+    "enableTopicMessageTypeCheck": s, v => flag(v).map(|v| s.topic_message_type_check = v),
+        s.topic_message_type_check.to_string();
+    "enableMixedMessageType": s, v => flag(v).map(|v| s.mixed_message_type = v), s.mixed_message_type.to_string();
+    "configUpdateEnable": s, v => flag(v).map(|v| s.config_update = v), s.config_update.to_string();
+    "maxConnections": s, v => within(v, 1, 1_000_000).map(|v| s.max_connections = v), s.max_connections.to_string();
+    "maxConnectionsPerAddress": s, v => within(v, 1, 1_000_000).map(|v| s.max_connections_of_address = v),
+        s.max_connections_of_address.to_string();
 };
+
+/// Keys that can be changed while the broker runs: those that are read each time they matter.
+const CHANGEABLE: &[&str] = &[
+    "autoCreateSubscriptionGroup",
+    "autoCreateTopicEnable",
+    "brokerPermission",
+    "enableMixedMessageType",
+    "enableTopicMessageTypeCheck",
+    "flushConsumerOffsetInterval",
+    "longPollingEnable",
+    "maxTransferBytesOnMessageInMemory",
+    "maxTransferCountOnMessageInMemory",
+    "registerNameServerPeriod",
+    "shortPollingTimeMills",
+];
+
+/// Changes one key of a broker that runs.
+pub(super) fn change(settings: &mut Settings, name: &str, value: &str) -> Result<(), String> {
+    let Some(key) = KEYS.iter().find(|key| key.name == name) else {
+        return Err("this broker has no such key".to_owned());
+    };
+    if !CHANGEABLE.contains(&key.name) {
+        return Err("cannot be changed while the broker runs".to_owned());
+    }
+    (key.read)(settings, value)
+}
 
 /// Keys that RocketMQ knows and this broker takes without doing anything about them.
 const WITHOUT_EFFECT: &[&str] = &[
@@ -196,6 +230,7 @@ const WITHOUT_EFFECT: &[&str] = &[
 const RENAMED: &[(&str, &str)] = &[
     ("brokerIp1", "brokerIP1"),
     ("brokerIp2", "brokerIP2"),
+    ("haSlaveFallbehindMax", "haMaxGapNotInSync"),
     ("mapedFileSizeCommitLog", "mappedFileSizeCommitLog"),
     ("mapedFileSizeConsumeQueue", "mappedFileSizeConsumeQueue"),
     ("mapedFileSizeConsumeQueueExt", "mappedFileSizeConsumeQueueExt"),
@@ -227,10 +262,16 @@ pub(super) fn apply(settings: &mut Settings, source: &str, text: &str) -> Result
         };
         if let Some(key) = KEYS.iter().find(|key| key.name.eq_ignore_ascii_case(name)) {
             match (key.read)(settings, value) {
-                Ok(()) => report.applied.push((line, written)),
+                Ok(()) => {
+                    report.applied.push((line, written));
+                    report.names.push((line, key.name));
+                }
                 Err(why) => problems.push(Problem { source: source.to_owned(), line, key: written, why }),
             }
-        } else if WITHOUT_EFFECT.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+        } else if let Some(why) = refused::why(name, value) {
+            let why = format!("`{value}`: {why}");
+            problems.push(Problem { source: source.to_owned(), line, key: written, why });
+        } else if WITHOUT_EFFECT.iter().chain(APACHE).any(|known| known.eq_ignore_ascii_case(name)) {
             report.without_effect.push((line, written));
         } else {
             let close = closest(name);
@@ -245,7 +286,7 @@ pub(super) fn print(settings: &Settings) -> BTreeMap<&'static str, String> {
 }
 
 fn closest(name: &str) -> Option<&'static str> {
-    let known = KEYS.iter().map(|key| key.name).chain(WITHOUT_EFFECT.iter().copied());
+    let known = KEYS.iter().map(|key| key.name).chain(WITHOUT_EFFECT.iter().chain(APACHE).copied());
     known
         .map(|key| (strsim::jaro_winkler(&key.to_lowercase(), &name.to_lowercase()), key))
         .filter(|(likeness, _)| *likeness > 0.88)
@@ -440,6 +481,28 @@ mod tests {
         let mut settings = Settings::default();
         settings.apply("b.conf", "listenPort=10922  \n").unwrap();
         assert_eq!(settings.listen_port, 10_922);
+    }
+
+    #[test]
+    fn what_is_asked_for_in_vain_stops_the_start() {
+        let text = "aclEnable=true\nbrokerName=b\nstoreType=defaultRocksDB\n";
+        let problems = Settings::default().apply("b.conf", text).unwrap_err();
+        let texts: Vec<String> = problems.iter().map(Problem::to_string).collect();
+        assert_eq!(texts.len(), 2);
+        assert!(texts[0].starts_with("b.conf:1: aclEnable: `true`: "), "{texts:?}");
+        assert!(texts[1].starts_with("b.conf:3: storeType: `defaultRocksDB`: "), "{texts:?}");
+    }
+
+    #[test]
+    fn every_key_of_apache_is_known_in_every_spelling() {
+        for key in APACHE.iter().copied().chain(RENAMED.iter().map(|(old, _)| *old)) {
+            for key in [key.to_owned(), key.to_uppercase()] {
+                let report = Settings::default().apply("b.conf", &format!("{key}=1"));
+                let unknown = report.map(|report| report.unknown).unwrap_or_default();
+                let renamed = RENAMED.iter().any(|(old, _)| *old != key && old.eq_ignore_ascii_case(&key));
+                assert!(unknown.is_empty() || renamed, "{unknown:?}");
+            }
+        }
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Report {
     pub source: String,
     /// Took effect.
     pub applied: Vec<(usize, String)>,
+    /// Took effect, under the names of today.
+    pub names: Vec<(usize, &'static str)>,
     /// Set again further down, which wins.
     pub shadowed: Vec<(usize, String)>,
     /// Known to RocketMQ, without effect here.

@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use rocketmq_boot_protocol::message::{property, record::Record};
+use rocketmq_boot_protocol::message::property;
 
 use super::java;
 
@@ -19,6 +19,7 @@ pub(crate) struct Expression {
     pub(super) root: Node,
     /// The properties that it looks at, sorted; nodes have their numbers.
     pub(super) names: Vec<Box<str>>,
+    pub(super) nodes: usize,
 }
 
 /// A part of an expression.
@@ -94,9 +95,9 @@ type Evaluated<'a> = Result<Value<'a>, Raised>;
 type Truth = Result<Option<bool>, Raised>;
 
 impl Expression {
-    /// Whether the expression is true of a stored record. What is no record passes: the consumer will say so.
-    pub(crate) fn matches_record(&self, record: &[u8]) -> bool {
-        Record::decode(record).map_or(true, |record| self.matches(&record.text()))
+    /// How many parts it has.
+    pub(crate) fn nodes(&self) -> usize {
+        self.nodes
     }
 
     /// Whether the expression is true of a properties string.

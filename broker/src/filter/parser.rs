@@ -50,7 +50,8 @@ pub(super) fn parse(text: &str) -> Result<Parsed, CompileError> {
     let mut names = parser.names;
     let order = sort(&mut names);
     renumber(&mut root, &order);
-    Ok(Parsed { expression: Expression { root, names: names.into_iter().map(Into::into).collect() }, unread })
+    let names = names.into_iter().map(Into::into).collect();
+    Ok(Parsed { expression: Expression { root, names, nodes: parser.nodes }, unread })
 }
 
 struct Parser<'a> {

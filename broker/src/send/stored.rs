@@ -1,6 +1,6 @@
 //! What became of accepted sends: appended together, answered one by one, waiters woken.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use rocketmq_boot_protocol::{
     ResponseCode,
@@ -16,7 +16,7 @@ use crate::{
     dispatch::reply,
     reject::Reject,
     state::State,
-    topics::TopicQueue,
+    topics::{Topic, TopicQueue},
 };
 
 impl State {
@@ -32,7 +32,9 @@ impl State {
         for send in accepted {
             self.draft(send, born_host, &mut appends);
         }
+        let began = Instant::now();
         self.store.append(&mut appends);
+        self.statistics.put_times.add(to_u64(appends.len()), began.elapsed());
         for send in accepted {
             match send.delayed {
                 Delayed::No => {}
@@ -42,10 +44,15 @@ impl State {
         }
         let mut outcomes = appends.iter_mut().map(|append| outcome_of(append.outcome.take()));
         let mut waiting = Waiting::default();
-        for send in accepted {
+        let mut put = Put::default();
+        for (at, send) in accepted.iter().enumerate() {
             let answer = if self.answers_later(send) { &mut waiting.answers } else { &mut *out };
-            if let Some(end) = self.answer_send(send, &mut outcomes, answer) {
+            if let Some(end) = self.answer_send(send, &mut outcomes, &mut put, answer) {
                 waiting.end = waiting.end.max(end);
+            }
+            // Sends in a row are mostly for one topic: they are counted together.
+            if accepted.get(at + 1).is_none_or(|next| !Arc::ptr_eq(&next.topic, &send.topic)) {
+                self.count(&send.topic, &std::mem::take(&mut put));
             }
         }
         if waiting.answers.is_empty() && self.settings.flush == FlushDisk::Async {
@@ -56,14 +63,22 @@ impl State {
         }
     }
 
+    fn count(&self, topic: &Topic, put: &Put) {
+        if put.messages > 0 {
+            self.counters.sent(put.messages, put.body_bytes);
+            self.counters.put(put.messages, put.record_bytes, topic.traffic.system);
+            topic.traffic.puts.add(put.sends, put.messages, put.record_bytes);
+        }
+    }
+
     fn answers_later(&self, send: &Accepted<'_>) -> bool {
         self.settings.flush == FlushDisk::Sync && send.waits
     }
 
     fn draft<'b>(&'b self, send: &'b Accepted<'_>, born_host: SocketAddr, appends: &mut Vec<Append<'b>>) {
-        let singles = match &send.messages {
-            Messages::One(single) => std::slice::from_ref(single),
-            Messages::Batch { singles, .. } => singles.as_slice(),
+        let (singles, stamp) = match &send.messages {
+            Messages::One(single) => (std::slice::from_ref(single), &self.stamp),
+            Messages::Batch { singles, .. } => (singles.as_slice(), &self.batch_stamp),
         };
         for (at, single) in singles.iter().enumerate() {
             appends.push(Append {
@@ -80,7 +95,7 @@ impl State {
                     body: single.body,
                     topic: send.topic.name().as_bytes(),
                     properties: single.properties.as_bytes(),
-                    more_properties: self.stamp.as_bytes(),
+                    more_properties: stamp.as_bytes(),
                 },
                 tags_code: single.tags_code,
                 joined: at > 0,
@@ -94,11 +109,17 @@ impl State {
         &self,
         send: &Accepted<'_>,
         outcomes: &mut impl Iterator<Item = Result<Appended, Reject>>,
+        put: &mut Put,
         out: &mut Vec<u8>,
     ) -> Option<u64> {
+        put.sends += 1;
         let mut stored = |single: &Single<'_>| {
             let outcome = outcomes.next().unwrap_or_else(|| outcome_of(None));
-            outcome.inspect(|_| self.counters.sent(single.body.len()))
+            match &outcome {
+                Ok(appended) => put.add(single.body.len(), appended.size),
+                Err(_) => self.counters.put_failed(),
+            }
+            outcome
         };
         let (first, offsets, id) = match &send.messages {
             Messages::One(single) => (stored(single), Vec::new(), &*single.unique_key),
@@ -193,6 +214,27 @@ impl State {
 struct Waiting {
     answers: Vec<u8>,
     end: u64,
+}
+
+/// What was stored of sends in a row that are for one topic.
+#[derive(Debug, Default)]
+struct Put {
+    sends: u64,
+    messages: u64,
+    body_bytes: u64,
+    record_bytes: u64,
+}
+
+impl Put {
+    fn add(&mut self, body_bytes: usize, record_bytes: u32) {
+        self.messages += 1;
+        self.body_bytes += to_u64(body_bytes);
+        self.record_bytes += u64::from(record_bytes);
+    }
+}
+
+fn to_u64(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 /// Wakes the waiters of queues, once each when neighbours are the same.

@@ -1,5 +1,7 @@
 //! From the timer topic into the wheel.
 
+use std::sync::atomic::Ordering;
+
 use rocketmq_boot_protocol::{
     message::{
         hash::java_hash,
@@ -11,7 +13,7 @@ use rocketmq_boot_protocol::{
 use rocketmq_boot_store::{Heat, ReadLimit, ReadStatus, TimerUnit, Timers as Wheel};
 
 use super::Running;
-use crate::{config::TimerSettings, state::State};
+use crate::{config::Settings, state::State};
 
 /// How much is read before others get their turn.
 const LIMIT: ReadLimit = ReadLimit { max_messages: 256, max_bytes: 1 << 20, max_scan: 256 };
@@ -30,9 +32,9 @@ pub(super) enum Stuck {
 impl State {
     /// Puts what came into the timer topic into the wheel; tells whether there was something.
     pub(super) fn enqueue_timers(&self, running: &mut Running) -> Result<bool, Stuck> {
-        let settings = &self.settings.timers;
+        let settings = &self.settings;
         // What has to be delivered at once is held in memory, so it is delivered first.
-        if settings.stop_enqueue || !running.immediate.is_empty() {
+        if settings.timers.stop_enqueue || !running.immediate.is_empty() {
             return Ok(false);
         }
         let Some(topic) = self.topics.find(topic::TIMER_TOPIC) else { return Ok(false) };
@@ -60,7 +62,9 @@ impl State {
             };
             found.add(&record, running, settings, now_ms);
         }
+        let count = found.units.len();
         found.put(running, now_ms)?;
+        self.timers.shown.enqueued.fetch_add(u64::try_from(count).unwrap_or(0), Ordering::Relaxed);
         running.next_offset = outcome.next_offset;
         Ok(true)
     }
@@ -74,7 +78,7 @@ struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    fn add(&mut self, record: &Record<'a>, running: &Running, settings: &TimerSettings, now_ms: i64) {
+    fn add(&mut self, record: &Record<'a>, running: &Running, settings: &Settings, now_ms: i64) {
         let Some((unit, topic)) = unit_of(record, &running.wheel, settings, now_ms) else {
             tracing::error!(
                 offset = record.queue_offset,
@@ -101,7 +105,7 @@ impl<'a> Found<'a> {
             let tick = tick(unit);
             tick >= now_tick
                 && !fired.contains_key(&tick)
-                && running.firing.as_ref().is_none_or(|f| f.tick() != tick)
+                && running.firing.as_ref().is_none_or(|firing| firing.tick() != tick)
         };
         let waiting: Vec<bool> = self.units.iter().map(waits).collect();
         let mut each = waiting.iter();
@@ -122,21 +126,22 @@ impl<'a> Found<'a> {
 fn unit_of<'a>(
     record: &Record<'a>,
     wheel: &Wheel,
-    settings: &TimerSettings,
+    settings: &Settings,
     now_ms: i64,
 ) -> Option<(TimerUnit, &'a str)> {
     let out_ms: i64 = record.property(keys::TIMER_OUT_MS)?.parse().ok()?;
     let topic = record.property(keys::REAL_TOPIC)?;
-    let precision_ms = settings.precision_ms();
+    let precision_ms = settings.timers.precision_ms();
     let enqueued_ms = wheel.tick(now_ms).saturating_mul(precision_ms);
-    let window_ms = settings.roll_window_ticks.saturating_mul(precision_ms);
+    let window_ticks = window_ticks(settings);
+    let window_ms = window_ticks.saturating_mul(precision_ms);
     let beyond_ms = out_ms.saturating_sub(enqueued_ms).saturating_sub(window_ms);
     let rolls = beyond_ms >= 0;
     let due_ms = match rolls {
         false => out_ms,
         // Little would be left for the next round: this one is made shorter.
-        true if beyond_ms < settings.roll_window_ticks / 3 * precision_ms => {
-            enqueued_ms.saturating_add(settings.roll_window_ticks / 2 * precision_ms)
+        true if beyond_ms < window_ticks / 3 * precision_ms => {
+            enqueued_ms.saturating_add(window_ticks / 2 * precision_ms)
         }
         true => enqueued_ms.saturating_add(window_ms),
     };
@@ -150,4 +155,11 @@ fn unit_of<'a>(
         topic_hash: java_hash(topic),
     };
     Some((unit, topic))
+}
+
+/// Ticks that a message waits at most before it is written anew: well before its file of the log expires.
+fn window_ticks(settings: &Settings) -> i64 {
+    let kept_ms = i64::try_from(settings.file_reserved.as_millis()).unwrap_or(i64::MAX);
+    let kept_ticks = kept_ms / 3 * 2 / settings.timers.precision_ms();
+    settings.timers.roll_window_ticks.min(kept_ticks).max(2)
 }

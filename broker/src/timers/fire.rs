@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use rocketmq_boot_protocol::{
@@ -14,7 +14,7 @@ use rocketmq_boot_protocol::{
 };
 use rocketmq_boot_store::{Append, AppendError, ReadError, SlotUnits, TimerUnit};
 
-use super::{Fired, Running, enqueue::Stuck};
+use super::{Fired, Running, counts::TimerCounts, enqueue::Stuck};
 use crate::{
     properties::{Marks, replace},
     state::State,
@@ -148,7 +148,7 @@ impl State {
                 break;
             }
             taken += 1;
-            if let Some(message) = self.prepare(unit, recalls) {
+            if let Some(message) = self.prepare(unit, recalls, &mut running.counts) {
                 bytes += message.bytes.len();
                 prepared.push((taken, message));
             }
@@ -191,6 +191,7 @@ impl State {
             }
         }
         units.drain(..taken);
+        self.timers.shown.delivered.fetch_add(u64::try_from(taken).unwrap_or(0), Ordering::Relaxed);
         match stuck {
             Some(error) if end == 0 => Err(error.into()),
             _ => Ok(end),
@@ -198,7 +199,7 @@ impl State {
     }
 
     /// What becomes of a unit's record; `None` when that is nothing.
-    fn prepare(&self, unit: &TimerUnit, recalls: &mut Recalls) -> Option<Prepared> {
+    fn prepare(&self, unit: &TimerUnit, recalls: &mut Recalls, counts: &mut TimerCounts) -> Option<Prepared> {
         let bytes = self.timer_record(unit)?;
         let record = Record::decode(&bytes).ok()?;
         let out_ms = record.property(keys::TIMER_OUT_MS).and_then(|text| text.parse::<i64>().ok());
@@ -214,16 +215,20 @@ impl State {
         if unit.recalls && !unit.rolls || is_recalled(&record, recalls) {
             return None;
         }
-        let (topic, queue_id) = match unit.rolls {
-            true => (self.topics.find(topic::TIMER_TOPIC)?, 0),
-            false => self.real_destination(&record)?,
-        };
-        let properties = delivered(&record, unit, self.clock.now_ms());
-        let tags_code = Marks::of(&properties).tags_code();
         // What goes round once more is counted again when it is found again.
         let by = if unit.recalls { 1 } else { -1 };
         let counted = record.property(keys::REAL_TOPIC).filter(|_| unit.enqueued_ms != i64::MAX);
+        let destination = match unit.rolls {
+            true => self.topics.find(topic::TIMER_TOPIC).map(|topic| (topic, 0)),
+            false => self.real_destination(&record),
+        };
+        let Some((topic, queue_id)) = destination else {
+            counted.inspect(|topic| counts.add(topic, by, self.clock.now_ms()));
+            return None;
+        };
         let counted = counted.map(|topic| (topic.to_owned(), by));
+        let properties = delivered(&record, unit, self.clock.now_ms());
+        let tags_code = Marks::of(&properties).tags_code();
         let queue = self.topics.queue(&topic, queue_id);
         Some(Prepared { properties, tags_code, topic, queue_id, queue, rolls: unit.rolls, counted, bytes })
     }

@@ -99,11 +99,12 @@ impl State {
         let target = self.topics.find(half.topic).ok_or_else(|| Reject::topic_not_exist(half.topic))?;
         let queue_id = target.queue_to_write(half.queue_id, || self.counters.random())?;
         let text = record.text();
-        let level = Marks::of(&text).delay_level;
+        let marks = Marks::of(&text);
+        let level = marks.delay_level;
         let mut gone =
             vec![(keys::REAL_TOPIC, None), (keys::REAL_QID, None), (keys::TRAN_PREPARED_QUEUE_OFFSET, None)];
-        if level > 0 {
-            // What waits at a level has lost it on Apache's broker too.
+        if level > 0 || marks.timer {
+            // What waits for its time has lost it on Apache's broker too.
             gone.push((keys::TRAN_MSG, None));
         }
         let properties = replace(&text, &gone);
@@ -115,7 +116,7 @@ impl State {
             committed: Some(Committed { op }),
         };
         self.append_own(&target, queue_id, &own)?;
-        self.counters.sent(record.body.len());
+        self.counters.sent(1, u64::try_from(record.body.len()).unwrap_or(0));
         Ok(())
     }
 }

@@ -31,6 +31,9 @@ fn main() {
         appends_beside_the_index(&root, indexed);
     }
     reads(&root);
+    for (queues, messages) in [(1, 3), (1, 1_000_000), (1_000, 3), (10_000, 3), (10_000, 100)] {
+        starts(&root, queues, messages);
+    }
     for batch in [1, 16, 64, 1024] {
         durable_appends(&root, batch);
     }
@@ -193,6 +196,43 @@ fn reads(root: &Path) {
         })
         .collect();
     report("read of the last 32", 10_000, rounds);
+}
+
+/// How long a folder that was left cleanly takes to open; what it allows is 200 ms and 100 us a queue.
+fn starts(root: &Path, queues: usize, messages_each: usize) {
+    let store = open(root, Flush::Async { interval: Duration::from_millis(500) });
+    for topic in 0..queues.div_ceil(8) {
+        let name = format!("topic-{topic}");
+        let made: Vec<_> =
+            (0..8_usize.min(queues)).map(|id| store.queue(&name, u32::try_from(id).unwrap())).collect();
+        for _ in 0..messages_each.div_ceil(128) {
+            for chunk in made.chunks(1) {
+                let mut pending = batch(chunk, b"x", messages_each.min(128));
+                for append in &mut pending {
+                    append.draft.topic = name.as_bytes();
+                    append.draft.queue_id = i32::try_from(append.queue.id()).unwrap();
+                }
+                store.append(&mut pending);
+            }
+        }
+    }
+    store.close().unwrap();
+    drop(store);
+    let options = || Options { commit_log_file_bytes: 256 << 20, ..Options::new(root.join("store")) };
+    let mut rounds: Vec<Duration> = (0..ROUNDS)
+        .map(|_| {
+            let start = Instant::now();
+            let (store, found) = Store::open(options(), Clock::system(), Arc::new(RealDisk)).unwrap();
+            let took = start.elapsed();
+            assert!(!found.unclean);
+            store.close().unwrap();
+            took
+        })
+        .collect();
+    rounds.sort();
+    let worst = rounds[ROUNDS - 1];
+    let each = worst.as_secs_f64() * 1e6 / queues as f64;
+    println!("start with {queues} queues of {messages_each}: {worst:?} at worst, {each:.1} us a queue");
 }
 
 fn durable_appends(root: &Path, messages: usize) {

@@ -48,7 +48,7 @@ pub use index::{FoundByKey, KeyKind, KeyQuery};
 pub use lookup::{Boundary, QueueEntry};
 pub use options::{Flush, IndexSize, Options, TagsCode};
 pub use queue::Queue;
-pub use read::{Heat, ReadLimit, ReadOutcome, ReadStatus, RecordFilter, Wanted};
+pub use read::{Heat, ReadLimit, ReadOutcome, ReadStatus, RecordFilter, Verdict, Wanted};
 pub use recovery::{Quarantined, Recovered, quarantine_folder};
 pub use retention::OldestFile;
 pub use store::Store;

@@ -44,8 +44,19 @@ pub struct ReadLimit {
     pub max_scan: usize,
 }
 
-/// Asked whether a record is wanted.
-pub type RecordFilter<'a> = dyn FnMut(&[u8]) -> bool + 'a;
+/// What becomes of a record that was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is given.
+    Give,
+    /// It is passed over.
+    PassOver,
+    /// It is not decided on, and the read ends in front of it. Only once another record has been decided on.
+    Stop,
+}
+
+/// Asked what becomes of a record.
+pub type RecordFilter<'a> = dyn FnMut(&[u8]) -> Verdict + 'a;
 
 /// Which messages a read gives.
 pub struct Wanted<'a> {
@@ -194,6 +205,7 @@ impl Store {
 enum Copy {
     Done,
     Unwanted,
+    Stopped,
     Cold,
     Missing,
 }
@@ -257,6 +269,7 @@ impl<'a> Reader<'a> {
                     return Ok(outcome.finish(self.readable, last_position));
                 }
                 match self.copy(entry, wanted, out)? {
+                    Copy::Stopped => return Ok(outcome.finish(self.readable, last_position)),
                     Copy::Cold => {
                         return Ok(outcome.or(ReadStatus::Cold).finish(self.readable, last_position));
                     }
@@ -296,8 +309,10 @@ impl<'a> Reader<'a> {
         let (inner, size) = (self.inner, to_usize(u64::from(entry.size)));
         let found = match self.bytes(entry.position, size) {
             Ok(Some(bytes)) if is_placed(bytes, entry) => {
-                if wanted.records.as_mut().is_some_and(|records| !records(bytes)) {
-                    return Ok(Copy::Unwanted);
+                match wanted.records.as_mut().map(|records| records(bytes)) {
+                    None | Some(Verdict::Give) => {}
+                    Some(Verdict::PassOver) => return Ok(Copy::Unwanted),
+                    Some(Verdict::Stop) => return Ok(Copy::Stopped),
                 }
                 out.extend_from_slice(bytes);
                 Copy::Done

@@ -195,6 +195,16 @@ impl Timers {
         self.wheel.slot(tick).map_or(0, |slot| slot.count)
     }
 
+    /// Position of the oldest record that waits.
+    ///
+    /// # Errors
+    /// The log could not be read.
+    pub fn oldest_record(&mut self) -> io::Result<Option<u64>> {
+        // Units are in the order of their records.
+        let Some(first) = self.wheel.oldest() else { return Ok(None) };
+        self.log.record_at(first)
+    }
+
     /// Begins to read the units of a tick.
     ///
     /// # Errors

@@ -56,7 +56,12 @@ fn find(store: &Store, key: &str) -> Vec<Vec<u8>> {
 fn assert_indexed(store: &Store) -> usize {
     let all = read_queue(store, &store.queue("t", 0));
     for (number, body) in all.iter().enumerate() {
-        assert_eq!(find(store, &format!("U{number}")), [body.clone()], "message {number} of {}", all.len());
+        assert_eq!(
+            find(store, &format!("U{number}")),
+            std::slice::from_ref(body),
+            "message {number} of {}",
+            all.len()
+        );
     }
     assert_eq!(find(store, "all"), all);
     assert_eq!(find(store, &format!("U{}", all.len())), Vec::<Vec<u8>>::new());

@@ -161,7 +161,11 @@ fn a_lost_log_is_said_to_be_lost() {
     let folder = tempfile::tempdir().unwrap();
     let (mut timers, found) = open(folder.path());
     assert_eq!(found, TimersFound::default());
+    assert_eq!(timers.oldest_record().unwrap(), None);
     timers.put(&[unit(0, NOW), unit(1, NOW + 90_000)], |_| true).unwrap();
+    assert_eq!(timers.oldest_record().unwrap(), Some(0));
+    timers.done(NOW / 1_000);
+    assert_eq!(timers.oldest_record().unwrap(), Some(100));
     timers.sync(NOW, 2, NOW).unwrap();
     drop(timers);
     fs::remove_file(folder.path().join("timerlog/00000000000000000000")).unwrap();

@@ -198,3 +198,27 @@ fn a_retry_topic_is_filtered_as_the_topic_that_its_messages_come_from() {
         assert_eq!(bodies(&mut wire, pull("g", "%RETRY%g", 0, 0, None)), ["0", "1", "2"], "by tags, all");
     }
 }
+
+#[test]
+fn an_expression_that_costs_much_goes_on_with_the_next_pull() {
+    let broker = filtering();
+    let mut wire = broker.connect();
+    let long = "x".repeat(20_000);
+    for n in 0..40 {
+        wire.send(message("orders", 0, &format!("UNIQ_KEY=U{n};n={n};long={long}"), &n.to_string()));
+    }
+    let costly = format!("n = 39 AND ({})", ["long CONTAINS 'y'"; 80].join(" OR ")).replacen("'y'", "'x'", 1);
+    let (mut offset, mut pulls) = (0, 0);
+    loop {
+        let (code, header, messages) = wire.pull(pull_by("orders", offset, &costly, None));
+        assert!(header.next_begin_offset > offset, "every pull comes further");
+        (offset, pulls) = (header.next_begin_offset, pulls + 1);
+        if code == ResponseCode::SUCCESS {
+            assert_eq!((messages.len(), messages[0].queue_offset), (1, 39));
+            break;
+        }
+        assert_eq!(code, ResponseCode::PULL_RETRY_IMMEDIATELY);
+    }
+    assert!(pulls > 1, "{pulls}");
+    assert_eq!(bodies(&mut wire, pull_by("orders", 0, "n > 37", None)), ["38", "39"]);
+}

@@ -23,6 +23,10 @@ macro_rules! suite {
             mod groups;
             #[path = "hostile.rs"]
             mod hostile;
+            #[path = "measuring.rs"]
+            mod measuring;
+            #[path = "progress.rs"]
+            mod progress;
             #[path = "pulling.rs"]
             mod pulling;
             #[path = "querying.rs"]
@@ -41,6 +45,8 @@ macro_rules! suite {
             mod starting;
             #[path = "timing.rs"]
             mod timing;
+            #[path = "topics.rs"]
+            mod topics;
             #[path = "transactions.rs"]
             mod transactions;
             #[path = "wire.rs"]

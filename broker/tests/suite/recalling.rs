@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rocketmq_boot_protocol::{
     Command, RequestCode, ResponseCode,
-    header::timer::{RecallMessage, RecallMessageReply},
+    header::recall::{RecallMessage, RecallMessageReply},
 };
 
 use super::{
@@ -16,7 +16,8 @@ fn recall(topic: &str, handle: &str) -> Command {
     let header = RecallMessage {
         producer_group: Some("producers".into()),
         topic: topic.into(),
-        recall_handle: handle.into(),
+        recall_handle: Some(handle.into()).filter(|handle: &String| !handle.is_empty()),
+        broker_name: None,
     };
     Command::request(RequestCode::RECALL_MESSAGE, &header)
 }
@@ -99,6 +100,7 @@ fn what_cannot_be_recalled_is_refused_as_apache_does() {
         ("missing", handle.as_str(), ResponseCode::TOPIC_NOT_EXIST, "recall failed, the topic[missing] not exist"),
         ("others", handle.as_str(), ResponseCode::ILLEGAL_OPERATION, "recall failed, topic not match"),
         ("orders", "bm90aGluZw==", ResponseCode::ILLEGAL_OPERATION, "recall handle is invalid"),
+        ("orders", "", ResponseCode::ILLEGAL_OPERATION, "recall handle is invalid"),
         ("orders", "\u{e9}", ResponseCode::ILLEGAL_OPERATION, "recall handle is invalid"),
         (
             "orders",

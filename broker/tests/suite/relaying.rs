@@ -9,17 +9,20 @@ use rocketmq_boot_protocol::{
         dialect::{Dialect, QueueMap, write},
         group::{LockBatch, LockedQueues, QueueRef},
         lenient,
+        offset::QueueOffsets,
         relay::ConsumerPositions,
     },
     header::{
         group::HeartBeatReply,
-        progress::ConsumerStatus,
+        offset::UpdateConsumerOffset,
+        progress::{ConsumerStatus, ResetOffset},
         relay::{ConsumeDirectly, ConsumerRunning},
     },
+    command::Language,
     message::{hash::java_hash, record::Record},
 };
 
-use super::wire::{TestBroker, Wire, message, pull};
+use super::wire::{START_MS, TestBroker, Wire, message, pull};
 
 fn running(client: &str) -> Command {
     let header =
@@ -139,6 +142,61 @@ fn consumers_say_where_they_are() {
     assert_eq!(body.consumer_table.keys().collect::<Vec<_>>(), ["c2"]);
 }
 
+#[test]
+fn consumers_are_told_to_move_when_the_broker_does_not_move_them() {
+    let broker = TestBroker::with(|settings| settings.server_side_reset = false);
+    let (mut consumer, mut tool) = (broker.connect(), broker.connect());
+    for _ in 0..4 {
+        tool.send(message("orders", 0, "UNIQ_KEY=U", "x"));
+        broker.clock.advance(Duration::from_secs(10));
+    }
+    let reset = |topic: &str, seconds: i64, is_force: bool| {
+        let timestamp = START_MS + seconds * 1_000;
+        let header =
+            ResetOffset { topic: topic.into(), group: "g".into(), timestamp, is_force, ..ResetOffset::default() };
+        Command::request(RequestCode::INVOKE_BROKER_TO_RESET_OFFSET, &header)
+    };
+    tool.expect(reset("nowhere", 0, true), ResponseCode::TOPIC_NOT_EXIST);
+    let unknown = tool.expect(reset("orders", 0, true), ResponseCode::SYSTEM_ERROR);
+    assert_eq!(unknown.remark.as_deref(), Some("THe consumer group <g> not exist"));
+    consumer.heartbeat("c1", "g", "orders", "*");
+    for queue_id in 0..4 {
+        let header = UpdateConsumerOffset {
+            consumer_group: "g".into(),
+            topic: "orders".into(),
+            queue_id,
+            commit_offset: if queue_id == 0 { 2 } else { 0 },
+        };
+        let commit = Command::request(RequestCode::UPDATE_CONSUMER_OFFSET, &header);
+        consumer.expect(commit, ResponseCode::SUCCESS);
+    }
+    let first = QueueRef { broker_name: "broker-a".into(), queue_id: 0, topic: "orders".into() };
+    for (seconds, is_force, expected) in [(10, false, 1), (30, false, 2), (30, true, 3)] {
+        let answer = tool.expect(reset("orders", seconds, is_force), ResponseCode::SUCCESS);
+        let answered: QueueOffsets = lenient::read("offsets", &answer.body).unwrap();
+        assert_eq!((answered.offset_table.0.len(), answered.offset_table.0[&first]), (4, expected));
+        let told = question(&mut consumer);
+        assert_eq!(told.request_code(), RequestCode::RESET_CONSUMER_CLIENT_OFFSET);
+        assert!(told.is_one_way());
+        assert_eq!(lenient::read::<QueueOffsets>("offsets", &told.body).unwrap(), answered);
+        assert_eq!((told.fields.get("topic"), told.fields.get("group")), (Some("orders"), Some("g")));
+    }
+    let for_cpp = Command { language: Language::Cpp, ..reset("orders", 10, false) };
+    tool.expect(for_cpp, ResponseCode::SUCCESS);
+    let told = String::from_utf8(question(&mut consumer).body.to_vec()).unwrap();
+    let entry = r#"{"brokerName":"broker-a","offset":1,"queueId":0,"topic":"orders"}"#;
+    assert!(told.starts_with(&format!(r#"{{"offsetTable":[{entry},"#)), "{told}");
+    drop(consumer);
+    // The group is gone as soon as the broker has seen its last member go.
+    let answer = loop {
+        let answer = tool.call(reset("orders", 10, false));
+        if answer.response_code() != ResponseCode::SUCCESS {
+            break answer;
+        }
+    };
+    assert_eq!(answer.response_code(), ResponseCode::CONSUMER_NOT_ONLINE);
+}
+
 /// Sends a heartbeat of 5.x; answers whether it is understood and whether subscriptions have to follow.
 fn beat(wire: &mut Wire, client: &str, fingerprint: i32, topic: Option<&str>) -> (bool, bool) {
     let heartbeat = Heartbeat {
@@ -175,7 +233,7 @@ fn a_heartbeat_may_leave_out_subscriptions_that_are_known() {
     assert_eq!(beat(&mut wire, "c1", 0, Some("orders")), (true, true), "old clients always send them");
     drop(wire);
     let mut wire = broker.connect();
-    assert_eq!(beat(&mut wire, "c1", 77, Some("orders")).0, true);
+    assert!(beat(&mut wire, "c1", 77, Some("orders")).0);
     assert_eq!(beat(&mut wire, "c1", 77, None), (true, false));
     assert_eq!(pull_by_heartbeat(&mut wire), ResponseCode::SUCCESS);
     // Another member with other subscriptions: whoever left his out is asked for them.

@@ -88,6 +88,8 @@ fn a_batch_is_stored_as_single_messages() {
     let bodies: Vec<_> = messages.iter().map(|view| String::from_utf8(view.body.to_vec()).unwrap()).collect();
     assert_eq!(bodies, ["m0", "m1", "m2"]);
     assert_eq!(messages[2].property("UNIQ_KEY"), Some("U2"));
+    let stamps = ["CLUSTER", "MSG_REGION", "TRACE_ON"].map(|key| messages[2].property(key));
+    assert_eq!(stamps, [Some("DefaultCluster"), None, None]);
 }
 
 #[test]

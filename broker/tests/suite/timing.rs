@@ -1,16 +1,17 @@
 //! Messages that come at an instant: days of waiting in the time that the test takes.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use rocketmq_boot_protocol::{
-    Command, RequestCode, ResponseCode,
+    Clock, Command, RequestCode, ResponseCode,
     header::{
         offset::{OffsetReply, QueueOffset},
         send::{SendMessageReply, SendMessageShort},
         topic::{CreateTopic, TopicName},
     },
-    message::{MessageView, batch},
+    message::{MessageView, batch, record::Draft},
 };
+use rocketmq_boot_store::{Append, Options, Store, disk::RealDisk};
 
 use super::wire::{START_MS, TestBroker, Wire, message, pull, pulled, send_back};
 
@@ -267,7 +268,7 @@ fn timers_survive_stops_and_kills_and_come_once() {
     // Due while nobody ran: it comes as soon as somebody does. Which of the two of this second is first does not matter
     // to anybody, but both have come when the second after it is over.
     killed.clock.advance(Duration::from_secs(9));
-    let mut came = vec![wait_for(&mut wire, "orders", 1), wait_for(&mut wire, "orders", 2)];
+    let mut came = [wait_for(&mut wire, "orders", 1), wait_for(&mut wire, "orders", 2)];
     came.sort_by_key(|view| view.body.clone());
     assert_eq!(came.iter().map(|view| view.body.as_ref()).collect::<Vec<_>>(), [b"b", b"d"]);
     killed.clock.advance(DAY * 3);
@@ -328,11 +329,76 @@ fn a_timer_that_can_go_nowhere_holds_up_no_other() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_loses_no_timer() {
-    let broker = TestBroker::start();
+fn a_clock_that_is_set_back_loses_no_timer_and_repeats_none() {
+    let mut broker = TestBroker::start();
     let mut wire = broker.connect();
     broker.clock.advance(Duration::from_secs(3_600));
     wire.send(message("orders", 0, "UNIQ_KEY=a;TIMER_DELAY_SEC=5", "a"));
+    wire.send(message("orders", 0, "UNIQ_KEY=b;TIMER_DELAY_SEC=10", "b"));
+    await_waiting(&mut wire, "orders", 2);
     broker.clock.advance(Duration::from_secs(5));
-    assert_eq!(wait_for(&mut wire, "orders", 0).body.as_ref(), b"a");
+    await_waiting(&mut wire, "orders", 1);
+    broker.stop();
+    broker.clock = Clock::manual(START_MS);
+    broker.start_again();
+    let mut wire = broker.connect();
+    wire.send(message("orders", 0, "UNIQ_KEY=c;TIMER_DELAY_SEC=5", "c"));
+    await_waiting(&mut wire, "orders", 2);
+    broker.clock.advance(Duration::from_secs(5));
+    await_waiting(&mut wire, "orders", 1);
+    broker.clock.advance(Duration::from_secs(3_605));
+    await_waiting(&mut wire, "orders", 0);
+    assert_eq!(bodies(&mut wire, "orders"), ["a", "c", "b"]);
+}
+
+#[test]
+fn a_poisoned_timer_topic_holds_up_nobody() {
+    let mut broker = TestBroker::start();
+    broker.connect().send(message("orders", 0, "UNIQ_KEY=U", "first"));
+    broker.stop();
+    poison(&broker.folder.path().join("store"), broker.settings.consume_queue_file_entries);
+    broker.start_again();
+    let mut wire = broker.connect();
+    // One of them waits for the end of time, one for the end of this second.
+    await_waiting(&mut wire, "orders", 2);
+    wire.send(message("orders", 0, "UNIQ_KEY=U;TIMER_DELAY_SEC=1", "x"));
+    await_waiting(&mut wire, "orders", 3);
+    broker.clock.advance(Duration::from_secs(1));
+    assert_eq!(wait_for(&mut wire, "orders", 1).body.as_ref(), b"x");
+    await_waiting(&mut wire, "orders", 1);
+}
+
+/// Puts records into the timer topic that no broker would.
+fn poison(root: &Path, consume_queue_file_entries: u32) {
+    let options = Options { commit_log_file_bytes: 1 << 20, consume_queue_file_entries, ..Options::new(root) };
+    let (store, _) = Store::open(options, Clock::manual(START_MS), Arc::new(RealDisk)).unwrap();
+    let queue = store.queue("rmq_sys_wheel_timer", 0);
+    let host = "127.0.0.1:1".parse().unwrap();
+    for properties in [
+        "",
+        "TIMER_OUT_MS\u{1}soon\u{2}REAL_TOPIC\u{1}orders\u{2}REAL_QID\u{1}0\u{2}",
+        "TIMER_OUT_MS\u{1}1790000000000\u{2}REAL_QID\u{1}0\u{2}",
+        "TIMER_OUT_MS\u{1}1790000000000\u{2}REAL_TOPIC\u{1}orders\u{2}",
+        "TIMER_OUT_MS\u{1}-9223372036854775808\u{2}REAL_TOPIC\u{1}nowhere\u{2}REAL_QID\u{1}0\u{2}",
+        "TIMER_OUT_MS\u{1}9223372036854775807\u{2}REAL_TOPIC\u{1}orders\u{2}REAL_QID\u{1}0\u{2}",
+    ] {
+        let draft = Draft {
+            queue_id: 0,
+            flag: 0,
+            sys_flag: 0,
+            born_timestamp: START_MS,
+            born_host: host,
+            store_host: host,
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+            body: b"poison",
+            topic: b"rmq_sys_wheel_timer",
+            properties: properties.as_bytes(),
+            more_properties: &[],
+        };
+        let mut append = [Append { queue: &queue, draft, tags_code: 0, joined: false, outcome: None }];
+        store.append(&mut append);
+        append[0].outcome.take().unwrap().unwrap();
+    }
+    store.close().unwrap();
 }

@@ -406,6 +406,25 @@ fn a_delay_begins_with_the_commit() {
 }
 
 #[test]
+fn so_does_an_instant_that_is_counted_from_now() {
+    let broker = TestBroker::start();
+    let (mut wire, mut producer) = (broker.connect(), broker.connect());
+    producer.produces_for("p1", "buyers");
+    let sent = wire.send(half("UNIQ_KEY=U;TIMER_DELAY_SEC=10", "order"));
+    broker.clock.advance(ROUND);
+    // What is put back for a question does not wait in the timers instead.
+    let (question, _) = asked(&mut producer);
+    assert_eq!(question.tran_state_table_offset, sent.queue_offset + 1);
+    wire.expect(ending(&answer(&question, Transaction::Commit)), ResponseCode::SUCCESS);
+    assert_eq!(wire.pull(pull("g", "orders", 1, 0, None)).1.max_offset, 0);
+    let opaque = wire.post(pull("g", "orders", 1, 0, Some(Duration::from_secs(15))));
+    broker.clock.advance(Duration::from_secs(10));
+    let (_, _, messages) = super::wire::pulled(&wire.answer_to(opaque));
+    assert_eq!(bodies(&messages), ["order"]);
+    assert_eq!(Transaction::of(messages[0].sys_flag), Transaction::Commit);
+}
+
+#[test]
 fn a_broker_may_take_no_half_messages_at_all() {
     let broker = TestBroker::with(|settings| settings.reject_transactions = true);
     let mut wire = broker.connect();

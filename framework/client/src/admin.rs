@@ -1,25 +1,38 @@
-//! Questions about the cluster, and the one change that applications make to it: a topic.
+//! Asking a cluster, and changing it: what `mqadmin` does, as typed calls.
+//!
+//! One file for each noun; `core` has the questions that consumers ask too. Changes go to every master of a
+//! [`Scope`], one after the other, and stop at the first that refuses: what was changed before stays changed, and the
+//! error says who refused.
+
+mod brokers;
+mod connections;
+mod core;
+mod groups;
+mod messages;
+mod name_servers;
+mod offsets;
+mod topics;
 
 use rocketmq_boot_protocol::{
-    Command, RequestCode, ResponseCode,
-    body::{ClusterInfo, TopicRoute, group::ConsumerIds, lenient},
-    header::{
-        group::ConsumerGroup,
-        offset::{OffsetReply, QueryConsumerOffset, QueueOffset, SearchOffset},
-        topic::CreateTopic,
+    Command, RequestCode,
+    body::{
+        ClusterInfo, TopicRoute,
+        dialect::{self, Dialect},
+        lenient,
     },
     message::MessageQueue,
-    topic::{AUTO_CREATE_TOPIC, PERM_READ, PERM_WRITE, validate_group, validate_topic},
 };
 use rocketmq_boot_remoting::Peer;
+use serde::{Serialize, de::DeserializeOwned};
 
+pub(crate) use self::core::Young;
+pub use self::{groups::NewGroup, messages::Search, topics::NewTopic};
 use crate::{
     Client, Error,
     core::{Core, accept},
-    routes::Missing,
 };
 
-/// Asks name servers and brokers; made by [`Client::admin`].
+/// Asks name servers and brokers, and changes them; made by [`Client::admin`].
 ///
 /// # Examples
 ///
@@ -30,6 +43,7 @@ use crate::{
 /// for queue in admin.message_queues("orders").await? {
 ///     println!("{queue}: {}..{}", admin.min_offset(&queue).await?, admin.max_offset(&queue).await?);
 /// }
+/// println!("{} messages behind", admin.consume_stats("billing", None).await?.behind());
 /// # Ok(())
 /// # }
 /// ```
@@ -37,6 +51,18 @@ use crate::{
 #[doc(alias = "DefaultMQAdminExt")]
 pub struct Admin {
     client: Client,
+}
+
+/// Which brokers a change is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum Scope {
+    /// The masters of all clusters.
+    #[default]
+    All,
+    /// The masters of one cluster.
+    Cluster(String),
+    /// The broker at this address, `host:port`.
+    Broker(String),
 }
 
 impl Admin {
@@ -48,54 +74,23 @@ impl Admin {
         &self.client.core
     }
 
-    /// Creates a topic with this many queues on every master, or changes it to have as many.
-    ///
-    /// The brokers tell their name servers at once, but not before they answer: a route may take a moment.
-    ///
-    /// # Errors
-    /// The name is not allowed, there is no broker, or one of them refused.
-    pub async fn create_topic(&self, topic: &str, queues: u16) -> Result<(), Error> {
-        validate_topic(topic)?;
-        let header = CreateTopic {
-            topic: topic.to_owned(),
-            default_topic: Some(AUTO_CREATE_TOPIC.to_owned()),
-            read_queue_nums: i32::from(queues),
-            write_queue_nums: i32::from(queues),
-            perm: PERM_READ | PERM_WRITE,
-            topic_filter_type: Some("SINGLE_TAG".to_owned()),
-            topic_sys_flag: Some(0),
-            ..CreateTopic::default()
-        };
-        let request = Command::request(RequestCode::UPDATE_AND_CREATE_TOPIC, &header);
-        let cluster = self.cluster().await?;
-        let masters: Vec<&str> =
-            cluster.broker_addr_table.values().filter_map(|broker| broker.master()).collect();
-        if masters.is_empty() {
-            return Err(Error::NoRoute { topic: topic.to_owned() });
-        }
-        for address in masters {
-            let peer = self.core().brokers.peer(address);
-            self.core().ask(&peer, "create a topic", request.clone()).await?;
-        }
-        Ok(())
-    }
-
     /// All brokers that the name servers know.
     ///
     /// # Errors
     /// No name server answers.
+    #[doc(alias = "examineBrokerClusterInfo")]
     pub async fn cluster(&self) -> Result<ClusterInfo, Error> {
         let request = Command::bare(RequestCode::GET_BROKER_CLUSTER_INFO);
-        let limit = self.core().options.request_timeout;
-        let (answer, server) = self.core().name_servers.call(&request, limit).await?;
-        let answer = accept(server, "tell its brokers", answer)?;
-        lenient::read("cluster", &answer.body).map_err(|error| unreadable(server, error))
+        self.ask_name_server("tell its brokers", request)
+            .await
+            .and_then(|(answer, server)| read(&server, &answer))
     }
 
     /// A topic's route, asked for now.
     ///
     /// # Errors
     /// No name server answers, or none knows the topic.
+    #[doc(alias = "examineTopicRouteInfo")]
     pub async fn route(&self, topic: &str) -> Result<TopicRoute, Error> {
         let route = self.core().refresh_route(topic).await?;
         Ok(route.ok_or_else(|| Error::NoRoute { topic: topic.to_owned() })?.data.clone())
@@ -111,148 +106,81 @@ impl Admin {
         Ok(route.ok_or_else(|| Error::NoRoute { topic: topic.to_owned() })?.readable.clone())
     }
 
-    /// The offset of a queue's oldest message.
+    /// The addresses of the masters that a change is for.
     ///
     /// # Errors
-    /// The broker is not known, or did not answer.
-    pub async fn min_offset(&self, queue: &MessageQueue) -> Result<i64, Error> {
-        self.core().min_offset(queue).await
-    }
-
-    /// The offset that a queue's next message will have.
-    ///
-    /// # Errors
-    /// As [`Admin::min_offset`].
-    pub async fn max_offset(&self, queue: &MessageQueue) -> Result<i64, Error> {
-        self.core().max_offset(queue).await
-    }
-
-    /// The offset of the first message stored at or after a time, in ms since 1970.
-    ///
-    /// # Errors
-    /// As [`Admin::min_offset`].
-    pub async fn search_offset(&self, queue: &MessageQueue, timestamp: i64) -> Result<i64, Error> {
-        self.core().search_offset(queue, timestamp).await
-    }
-
-    /// How far a group has consumed a queue; `None` when it has consumed nothing of it. Brokers before 5.0 say 0
-    /// instead while they have the queue's first message in memory.
-    ///
-    /// # Errors
-    /// As [`Admin::min_offset`].
-    pub async fn committed_offset(&self, group: &str, queue: &MessageQueue) -> Result<Option<i64>, Error> {
-        validate_group(group)?;
-        self.core().committed_offset(group, queue, Young::IsUnknown).await
-    }
-
-    /// The ids of a group's consumers, as the brokers of `topic` know them. Empty when there are none.
-    ///
-    /// # Errors
-    /// There is no route to the topic, or no broker answered.
-    #[doc(alias = "findConsumerIdList")]
-    pub async fn consumer_ids(&self, group: &str, topic: &str) -> Result<Vec<String>, Error> {
-        validate_group(group)?;
-        self.core().consumer_ids(group, topic).await
-    }
-}
-
-/// What a broker is to say of a group that consumed nothing of a queue which still has its first message in memory.
-///
-/// Brokers before 5.0 always say [`Young::IsZero`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Young {
-    /// That it is to start at 0: nothing sent to a new topic is missed.
-    IsZero,
-    /// That it has consumed nothing.
-    IsUnknown,
-}
-
-impl Core {
-    /// Learns the broker of a queue when no route has named it yet.
-    async fn broker_of(&self, queue: &MessageQueue) -> Result<Peer, Error> {
-        if self.brokers.master(&queue.broker_name).is_none() {
-            self.route(&queue.topic, Missing::Refuse).await?;
+    /// No name server answers, or there is no such master.
+    pub async fn masters(&self, scope: &Scope) -> Result<Vec<String>, Error> {
+        if let Scope::Broker(address) = scope {
+            return Ok(vec![address.clone()]);
         }
-        self.master(&queue.broker_name)
+        let cluster = self.cluster().await?;
+        let within = |name: &String| match scope {
+            Scope::Cluster(wanted) => {
+                cluster.cluster_addr_table.get(wanted).is_some_and(|names| names.contains(name))
+            }
+            Scope::All | Scope::Broker(_) => true,
+        };
+        let brokers = cluster.broker_addr_table.iter().filter(|(name, _)| within(name));
+        let masters: Vec<String> =
+            brokers.filter_map(|(_, broker)| broker.master().map(ToOwned::to_owned)).collect();
+        if masters.is_empty() {
+            return Err(Error::NoMaster { scope: scope.clone() });
+        }
+        Ok(masters)
     }
 
-    async fn offset(
+    /// The connections to the masters that carry a topic.
+    async fn carriers(&self, topic: &str) -> Result<Vec<Peer>, Error> {
+        let route = self.route(topic).await?;
+        let masters = route.broker_datas.iter().filter_map(|broker| broker.master());
+        Ok(masters.map(|address| self.core().brokers.peer(address)).collect())
+    }
+
+    /// Makes a change on every master of a scope.
+    async fn change(&self, scope: &Scope, action: &'static str, request: Command) -> Result<(), Error> {
+        for address in self.masters(scope).await? {
+            self.ask(&address, action, request.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks the broker at an address.
+    async fn ask(&self, address: &str, action: &'static str, request: Command) -> Result<Command, Error> {
+        let peer = self.core().brokers.peer(address);
+        self.core().ask(&peer, action, request).await
+    }
+
+    /// Asks the broker at an address for a body.
+    async fn ask_for<T: DeserializeOwned>(
         &self,
-        queue: &MessageQueue,
+        address: &str,
         action: &'static str,
         request: Command,
-    ) -> Result<i64, Error> {
-        let peer = self.broker_of(queue).await?;
-        let answer = self.ask(&peer, action, request).await?;
-        Ok(answer.header::<OffsetReply>().map_err(|error| unreadable(&peer, error))?.offset)
+    ) -> Result<T, Error> {
+        let peer = self.core().brokers.peer(address);
+        read(&peer, &self.core().ask(&peer, action, request).await?)
     }
 
-    pub(crate) async fn min_offset(&self, queue: &MessageQueue) -> Result<i64, Error> {
-        let header = QueueOffset { topic: queue.topic.clone(), queue_id: queue.queue_id };
-        let request = Command::request(RequestCode::GET_MIN_OFFSET, &header);
-        self.offset(queue, "tell a queue's first offset", request).await
-    }
-
-    pub(crate) async fn max_offset(&self, queue: &MessageQueue) -> Result<i64, Error> {
-        let header = QueueOffset { topic: queue.topic.clone(), queue_id: queue.queue_id };
-        let request = Command::request(RequestCode::GET_MAX_OFFSET, &header);
-        self.offset(queue, "tell a queue's last offset", request).await
-    }
-
-    pub(crate) async fn search_offset(&self, queue: &MessageQueue, timestamp: i64) -> Result<i64, Error> {
-        let header = SearchOffset {
-            topic: queue.topic.clone(),
-            queue_id: queue.queue_id,
-            timestamp,
-            boundary_type: None,
-        };
-        let request = Command::request(RequestCode::SEARCH_OFFSET_BY_TIMESTAMP, &header);
-        self.offset(queue, "find an offset by time", request).await
-    }
-
-    pub(crate) async fn committed_offset(
+    async fn ask_name_server(
         &self,
-        group: &str,
-        queue: &MessageQueue,
-        young: Young,
-    ) -> Result<Option<i64>, Error> {
-        let header = QueryConsumerOffset {
-            consumer_group: group.to_owned(),
-            topic: queue.topic.clone(),
-            queue_id: queue.queue_id,
-            set_zero_if_not_found: Some(young == Young::IsZero),
-        };
-        let request = Command::request(RequestCode::QUERY_CONSUMER_OFFSET, &header);
-        match self.offset(queue, "tell a committed offset", request).await {
-            Ok(offset) => Ok(Some(offset)),
-            Err(Error::Refused { code: ResponseCode::QUERY_NOT_FOUND, .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        action: &'static str,
+        request: Command,
+    ) -> Result<(Command, Peer), Error> {
+        let limit = self.core().options.request_timeout;
+        let (answer, server) = self.core().name_servers.call(&request, limit).await?;
+        Ok((accept(&server, action, answer)?, server))
     }
+}
 
-    /// Asks the topic's brokers one after the other until one knows.
-    pub(crate) async fn consumer_ids(&self, group: &str, topic: &str) -> Result<Vec<String>, Error> {
-        let route = self.route(topic, Missing::Refuse).await?;
-        let header = ConsumerGroup { consumer_group: group.to_owned() };
-        let mut failure = Error::NoRoute { topic: topic.to_owned() };
-        for broker in &route.data.broker_datas {
-            let Some(peer) = self.brokers.member(&broker.broker_name, crate::brokers::MASTER) else {
-                continue;
-            };
-            let request = Command::request(RequestCode::GET_CONSUMER_LIST_BY_GROUP, &header);
-            match self.ask(&peer, "tell a group's members", request).await {
-                Ok(answer) => {
-                    let ids: ConsumerIds = lenient::read("group members", &answer.body)
-                        .map_err(|error| unreadable(&peer, error))?;
-                    return Ok(ids.consumer_id_list);
-                }
-                // What brokers say of a group that has no members.
-                Err(Error::Refused { code: ResponseCode::SYSTEM_ERROR, .. }) => return Ok(Vec::new()),
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure)
-    }
+/// Reads the body of an answer.
+fn read<T: DeserializeOwned>(peer: &Peer, answer: &Command) -> Result<T, Error> {
+    lenient::read("answer", &answer.body).map_err(|error| unreadable(peer, error))
+}
+
+/// A request with a body of JSON.
+fn with_body(code: RequestCode, body: &impl Serialize) -> Command {
+    Command::bare(code).with_body(dialect::write(body, Dialect::Standard))
 }
 
 fn unreadable(peer: &Peer, source: rocketmq_boot_protocol::DecodeError) -> Error {

@@ -83,15 +83,22 @@ impl Brokers {
         Some(self.peer(&address))
     }
 
-    /// The connection to the broker called `name` with this id, else to its master, else to any of its slaves.
-    pub(crate) fn member(&self, name: &str, id: i64) -> Option<Peer> {
-        let address = {
+    /// The connection to the broker called `name` with this id, else to its master, else to any of its slaves; and
+    /// the id of the one that it is.
+    pub(crate) fn member(&self, name: &str, id: i64) -> Option<(Peer, i64)> {
+        let (id, address) = {
             let state = self.state.read();
             let addresses = state.names.get(name)?;
-            let any = || addresses.values().next();
-            addresses.get(&id).or_else(|| addresses.get(&MASTER)).or_else(any)?.clone()
+            let known = addresses.get_key_value(&id).or_else(|| addresses.get_key_value(&MASTER));
+            let (id, address) = known.or_else(|| addresses.first_key_value())?;
+            (*id, address.clone())
         };
-        Some(self.peer(&address))
+        Some((self.peer(&address), id))
+    }
+
+    /// Those that are connected to at present.
+    pub(crate) fn connected(&self) -> Vec<Peer> {
+        self.state.read().peers.values().filter(|peer| peer.is_connected()).cloned().collect()
     }
 
     /// Connections to all of them, or to the masters alone.
@@ -164,10 +171,10 @@ mod tests {
     fn a_missing_member_is_stood_in_for() {
         let brokers = Brokers::new(PeerOptions::default(), None);
         brokers.learn(&route(&[("a", &[(0, "m"), (1, "s")]), ("b", &[(2, "only")])]));
-        let member = |name, id| brokers.member(name, id).map(|peer| peer.address().to_owned());
-        assert_eq!(member("a", 1).as_deref(), Some("s"));
-        assert_eq!(member("a", 9).as_deref(), Some("m"));
-        assert_eq!(member("b", 0).as_deref(), Some("only"));
+        let member = |name, id| brokers.member(name, id).map(|(peer, id)| (peer.address().to_owned(), id));
+        assert_eq!(member("a", 1), Some(("s".to_owned(), 1)));
+        assert_eq!(member("a", 9), Some(("m".to_owned(), 0)));
+        assert_eq!(member("b", 0), Some(("only".to_owned(), 2)));
         assert_eq!(member("c", 0), None);
         assert!(brokers.master("b").is_none());
     }

@@ -7,8 +7,8 @@ use rocketmq_boot_protocol::message::MessageView;
 use tokio_util::sync::DropGuard;
 
 use crate::{
-    Admin, Checker, ClientBuilder, Error, ProducerBuilder, PushConsumerBuilder, Replying,
-    TransactionProducerBuilder, core::Core,
+    Admin, Checker, ClientBuilder, Error, LitePullConsumerBuilder, ProducerBuilder, PullConsumer,
+    PushConsumerBuilder, Replying, TransactionProducerBuilder, core::Core,
 };
 
 /// A connection to one RocketMQ cluster.
@@ -49,7 +49,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the cluster that these name servers know: `host:port`, several separated by `;`.
+    /// A client of the cluster that these name servers know: `host:port`, several separated by `;`, or the web address
+    /// that such a list lies behind, `http://host:port/path`, which is looked at every 2 min.
     ///
     /// Nothing is connected yet.
     pub fn connect(name_servers: impl Into<String>) -> Self {
@@ -169,6 +170,21 @@ impl Client {
     #[doc(alias = "DefaultMQPushConsumer")]
     pub fn push_consumer(&self, group: impl Into<String>) -> PushConsumerBuilder {
         PushConsumerBuilder::new(self.clone(), group.into())
+    }
+
+    /// Describes a consumer that is polled; [`LitePullConsumerBuilder::start`] starts it.
+    #[doc(alias = "DefaultLitePullConsumer")]
+    pub fn lite_pull_consumer(&self, group: impl Into<String>) -> LitePullConsumerBuilder {
+        LitePullConsumerBuilder::new(self.clone(), group.into())
+    }
+
+    /// Starts a consumer that makes every single pull when it is told to.
+    ///
+    /// # Errors
+    /// The group's name is not allowed, the client has a consumer of it already, or no name server answers.
+    #[doc(alias = "DefaultMQPullConsumer")]
+    pub async fn pull_consumer(&self, group: impl Into<String>) -> Result<PullConsumer, Error> {
+        PullConsumer::start(self.clone(), group.into()).await
     }
 
     /// Questions about the cluster, and the few changes that applications make to it.

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -13,7 +14,10 @@ use rocketmq_boot_protocol::{
     Command, RequestCode, ResponseCode, header::group::UnregisterClient, message::id::UniqueKeys,
 };
 use rocketmq_boot_remoting::Peer;
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -23,6 +27,7 @@ use crate::{
     heartbeat::{self, Introduced},
     identity,
     inbound::Answers,
+    liveness,
     name_servers::NameServers,
     namespace::Namespace,
     producer::request::Requests,
@@ -97,6 +102,8 @@ impl Core {
         if !self.started.swap(true, Ordering::AcqRel) {
             self.spawn(Arc::clone(self).refresh_routes_forever());
             self.spawn(heartbeat::run(Arc::clone(self)));
+            self.spawn(liveness::run(Arc::clone(self)));
+            self.spawn(Arc::clone(self).refresh_name_servers_forever());
         }
         Ok(())
     }
@@ -119,8 +126,8 @@ impl Core {
         action: &'static str,
         request: Command,
     ) -> Result<Command, Error> {
-        let answer = peer
-            .call(request, self.options.request_timeout)
+        let answer = self
+            .call(peer, request, self.options.request_timeout)
             .await
             .map_err(|source| Error::Call { action, source })?;
         accept(peer, action, answer)
@@ -136,6 +143,25 @@ impl Core {
             return Ok(());
         }
         Err(Error::Unsupported { feature, broker: peer.address().to_owned(), version })
+    }
+
+    /// Asks a broker. One that is about to stop says so instead of answering; it is asked once more on a new
+    /// connection, behind which the next one may stand already.
+    pub(crate) async fn call(
+        &self,
+        peer: &Peer,
+        request: Command,
+        limit: Duration,
+    ) -> Result<Command, rocketmq_boot_remoting::Error> {
+        let began = Instant::now();
+        let again = request.clone();
+        let answer = peer.call(request, limit).await?;
+        if answer.response_code() != ResponseCode::GO_AWAY {
+            return Ok(answer);
+        }
+        tracing::info!(broker = peer.address(), "broker is about to stop");
+        peer.renew();
+        peer.call(again, limit.saturating_sub(began.elapsed())).await
     }
 
     /// The connection to the master called `broker`.

@@ -4,8 +4,14 @@
 
 use std::{fmt, io, path::PathBuf, sync::Arc};
 
-use rocketmq_boot_protocol::{DecodeError, ResponseCode, topic::NameError};
+use rocketmq_boot_protocol::{
+    DecodeError, ResponseCode,
+    message::{MessageQueue, record::RecordError},
+    topic::NameError,
+};
 use rocketmq_boot_remoting as remoting;
+
+use crate::Scope;
 
 /// What only newer brokers can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,6 +56,14 @@ pub enum Error {
     NameServers {
         /// What each of them did, in the order in which they were asked.
         tried: Arc<[remoting::Error]>,
+    },
+    /// The web address that the list of name servers lies behind did not give one.
+    #[error("no list of name servers from {endpoint}: {reason}")]
+    Discovery {
+        /// The web address.
+        endpoint: String,
+        /// What happened.
+        reason: String,
     },
     /// A topic or group whose name RocketMQ does not allow.
     #[error(transparent)]
@@ -148,6 +162,72 @@ pub enum Error {
         path: PathBuf,
         /// What the system, or its content, says.
         source: Arc<io::Error>,
+    },
+    /// Queues were to be assigned to a consumer that subscribes to topics. Do one or the other.
+    #[error("the consumer of group `{group}` subscribes to topics, its queues cannot be assigned")]
+    Subscribed {
+        /// The group.
+        group: String,
+    },
+    /// A consumer whose queues were assigned was to subscribe to a topic. Do one or the other.
+    #[error("the queues of the consumer of group `{group}` were assigned, it cannot subscribe")]
+    Assigned {
+        /// The group.
+        group: String,
+    },
+    /// The queue is not assigned to this consumer, at least not any more.
+    #[error("{queue} is not assigned to this consumer")]
+    NotAssigned {
+        /// The queue.
+        queue: MessageQueue,
+    },
+    /// The queue has no message of this offset.
+    #[error("{queue} holds the offsets {min} to {max}, not {offset}")]
+    NoSuchOffset {
+        /// The queue.
+        queue: MessageQueue,
+        /// What was asked for.
+        offset: i64,
+        /// The offset of its oldest message.
+        min: i64,
+        /// The offset that its next message will have.
+        max: i64,
+    },
+    /// The broker has too much to do at present. Try again in a moment.
+    #[error("the broker of {queue} is busy")]
+    Busy {
+        /// The queue.
+        queue: MessageQueue,
+    },
+    /// The broker sent what is no message.
+    #[error("{queue} at {offset}: {source}")]
+    Record {
+        /// The queue.
+        queue: MessageQueue,
+        /// The first offset that was asked for.
+        offset: i64,
+        /// What is wrong with it.
+        source: Arc<RecordError>,
+    },
+    /// No master is where a change was to be made.
+    #[error("there is no master in {scope:?}")]
+    NoMaster {
+        /// Where.
+        scope: Scope,
+    },
+    /// The text is no offset-message id.
+    #[error("`{id}` is no offset-message id")]
+    MessageId {
+        /// The text.
+        id: String,
+    },
+    /// A broker showed a message that cannot be read.
+    #[error("{address} showed a message that cannot be read: {reason}")]
+    Message {
+        /// The broker.
+        address: String,
+        /// What is wrong with it.
+        reason: Arc<str>,
     },
     /// The client was closed.
     #[error("the client is closed")]

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -12,7 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use rocketmq_boot_protocol::body::{ConsumerData, Heartbeat, ProducerData};
 use tokio::sync::Notify;
 
-use crate::producer::check::Checks;
+use crate::{consumer::Shared, producer::check::Checks};
 
 /// A consumer as the rest of the client sees it.
 #[derive(Debug)]
@@ -21,6 +21,19 @@ pub(crate) struct Enrolled {
     pub(crate) data: RwLock<ConsumerData>,
     /// Rung when its queues may have to be divided anew.
     pub(crate) rebalance: Notify,
+    /// The consumer itself, when it consumes by itself.
+    member: Mutex<Weak<Shared>>,
+}
+
+impl Enrolled {
+    pub(crate) fn new(data: ConsumerData) -> Self {
+        Self { data: RwLock::new(data), rebalance: Notify::new(), member: Mutex::default() }
+    }
+
+    /// Makes the consumer known to whoever asks for it.
+    pub(crate) fn is(&self, member: &Arc<Shared>) {
+        *self.member.lock() = Arc::downgrade(member);
+    }
 }
 
 /// All of a client's groups.
@@ -100,6 +113,13 @@ impl Groups {
         }
     }
 
+    /// The consumer of a group.
+    pub(crate) fn consumer(&self, group: &str) -> Option<Arc<Shared>> {
+        let enrolled = self.consumers.lock().get(group).cloned()?;
+        let member = enrolled.member.lock();
+        member.upgrade()
+    }
+
     /// Has a group's queues divided anew.
     pub(crate) fn rebalance(&self, group: &str) {
         if let Some(consumer) = self.consumers.lock().get(group) {
@@ -167,7 +187,7 @@ mod tests {
             subscription_data_set: vec![subscription],
             ..ConsumerData::default()
         };
-        Arc::new(Enrolled { data: RwLock::new(data), rebalance: Notify::new() })
+        Arc::new(Enrolled::new(data))
     }
 
     #[test]

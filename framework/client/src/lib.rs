@@ -9,7 +9,8 @@
 //! | send in a transaction | [`Client::transaction_producer`], then [`TransactionProducer::transaction`] |
 //! | ask and reply | [`Producer::request`], [`Client::reply`] |
 //! | consume | [`Client::push_consumer`] with a [`Handler`] that gives a [`Verdict`] |
-//! | ask the cluster | [`Client::admin`] |
+//! | consume at your own pace | [`Client::lite_pull_consumer`], or [`Client::pull_consumer`] for every single pull |
+//! | ask the cluster, and change it | [`Client::admin`] |
 //!
 //! Names are RocketMQ's; searching this documentation for a class of the Java client finds its counterpart.
 //!
@@ -26,11 +27,13 @@ mod brokers;
 mod client;
 mod consumer;
 mod core;
+mod discovery;
 mod error;
 mod groups;
 mod heartbeat;
 mod identity;
 mod inbound;
+mod liveness;
 mod meter;
 mod name_servers;
 mod namespace;
@@ -47,9 +50,15 @@ pub use rocketmq_boot_remoting::PeerOptions;
 pub use rocketmq_boot_remoting::{Tls, TlsError};
 
 pub use crate::{
-    admin::Admin,
+    admin::{Admin, NewGroup, NewTopic, Scope, Search},
     client::Client,
-    consumer::{Handler, Model, PushConsumer, PushConsumerBuilder, StartFrom, StopError, Verdict},
+    consumer::{
+        Allocate, AssignmentListener, Averagely, AveragelyByCircle, ByConfig, ConsistentHash, ConsumeHook,
+        Consumption, DEAD_LETTER_REASON, Division, Filter, Handler, LitePullConsumer,
+        LitePullConsumerBuilder, MachineRoom, MachineRoomNearby, Model, Order, Position, PullConsumer,
+        PullOutcome, PullResult, Pulling, PushConsumer, PushConsumerBuilder, Rooms, StartFrom, StopError,
+        Verdict,
+    },
     error::{Error, Feature},
     identity::Credentials,
     options::ClientBuilder,

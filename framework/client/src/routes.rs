@@ -95,7 +95,7 @@ impl Core {
         if answer.response_code() == ResponseCode::TOPIC_NOT_EXIST {
             return Ok(None);
         }
-        let answer = accept(server, ASK, answer)?;
+        let answer = accept(&server, ASK, answer)?;
         let mut data: TopicRoute = lenient::read("route", &answer.body)
             .map_err(|source| Error::Answer { address: server.address().to_owned(), source })?;
         // Name servers list both in any order; a change of order is no change.

@@ -14,8 +14,8 @@ use std::{
 };
 
 use rocketmq_boot_client::{
-    Client, Error, Handler, MessageQueue, MessageView, Model, PushConsumer, PushConsumerBuilder, StartFrom,
-    StopError, Verdict,
+    ByConfig, Client, ConsumeHook, Consumption, DEAD_LETTER_REASON, Error, Filter, Handler, MessageQueue,
+    MessageView, Model, PushConsumer, PushConsumerBuilder, StartFrom, StopError, Verdict,
 };
 use rocketmq_boot_protocol::{
     Command, RequestCode, ResponseCode,
@@ -24,6 +24,7 @@ use rocketmq_boot_protocol::{
         pull::PullMessage,
         send::{SendBack, SendMessageShort},
     },
+    message::record::Record,
 };
 use tokio::sync::Semaphore;
 
@@ -248,7 +249,11 @@ async fn verdicts_choose_the_level() {
         (header.offset, header.delay_level)
     };
     let levels: BTreeSet<_> = cluster.broker().requests(BACK).iter().map(level).collect();
-    assert_eq!(levels, [(0, 7), (1, 5), (2, -1)].into());
+    assert_eq!(levels, [(0, 7), (1, 5)].into());
+    // A dead letter is sent rather than sent back: only so can it say why it is one.
+    let dead = cluster.broker().records("%DLQ%billing").remove(0);
+    let dead = Record::decode(&dead).unwrap();
+    assert_eq!((dead.property(DEAD_LETTER_REASON), dead.body), (Some("no such order"), &b"dead"[..]));
     assert_eq!(cluster.broker().committed("billing", "orders", 0), Some(4));
 }
 
@@ -580,7 +585,7 @@ async fn a_group_has_one_consumer_in_a_client() {
 async fn requests_of_a_broker_that_are_not_supported_are_answered_so() {
     let cluster = one_queue().await;
     let consumer = start(consumer(&cluster.client()), &Seen::default()).await;
-    let mut request = Command::bare(RequestCode::GET_CONSUMER_RUNNING_INFO);
+    let mut request = Command::bare(RequestCode::SUSPEND_CONSUMER);
     request.opaque = 4_711;
     cluster.broker().tell("billing", &request);
     let answer = |broker: &Broker| {
@@ -601,4 +606,113 @@ async fn dropping_a_consumer_and_its_client_leaves_no_connection() {
     cluster.broker().until("pull", |broker| broker.count(PULL) > 0).await;
     drop((consumer, client));
     cluster.broker().until("connections", |broker| broker.connections() == 0).await;
+}
+
+#[tokio::test]
+async fn calls_can_become_more_and_fewer_while_running() {
+    let cluster = one_queue().await;
+    for n in 0..6 {
+        append(cluster.broker(), 0, &n.to_string());
+    }
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let handler = (seen.clone(), Arc::clone(&gate));
+    let consumer = consumer(&cluster.client()).concurrency(1).start(move |message: MessageView| {
+        let (seen, gate) = handler.clone();
+        async move {
+            seen.add(message);
+            gate.acquire().await.unwrap().forget();
+        }
+    });
+    let consumer = consumer.await.unwrap();
+    seen.until_count(1).await;
+    consumer.set_concurrency(3);
+    seen.until_count(3).await;
+    consumer.set_concurrency(1);
+    assert_eq!(consumer.concurrency(), 1);
+    gate.add_permits(100);
+    seen.until_count(6).await;
+    consumer.stop(STOP).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_handler_that_takes_too_long_is_cut_off_and_its_message_comes_again() {
+    let cluster = one_queue().await;
+    append(cluster.broker(), 0, "x");
+    let seen = Seen::default();
+    let handler = seen.clone();
+    let limited = consumer(&cluster.client()).concurrency(1).consume_timeout(Duration::from_millis(20));
+    let consumer = limited.start(move |message: MessageView| {
+        let stuck = message.reconsume_times == 0;
+        handler.add(message);
+        async move {
+            if stuck {
+                std::future::pending::<()>().await;
+            }
+        }
+    });
+    let consumer = consumer.await.unwrap();
+    seen.until_count(2).await;
+    consumer.stop(STOP).await.unwrap();
+    let header: SendBack = cluster.broker().requests(BACK)[0].header().unwrap();
+    assert_eq!(header.delay_level, 3);
+}
+
+#[tokio::test]
+async fn a_filter_that_a_broker_does_not_take_stops_the_start() {
+    let cluster = one_queue().await;
+    let broker = cluster.broker();
+    broker.once(RequestCode::CHECK_CLIENT_CONFIG, Instead::Refuse(ResponseCode::SUBSCRIPTION_PARSE_FAILED));
+    let client = cluster.client();
+    let vip = || consumer(&client).subscribe("orders", Filter::sql("cents >"));
+    let error = vip().start(|_| async {}).await.unwrap_err();
+    assert!(matches!(error, Error::Refused { code: ResponseCode::SUBSCRIPTION_PARSE_FAILED, .. }), "{error}");
+    // The consumer that did not start is not in the way of the next.
+    let consumer = vip().start(|_| async {}).await.unwrap();
+    broker.until("pull", |broker| broker.count(PULL) > 0).await;
+    let of_orders = |pull: &Command| pull.header::<PullMessage>().ok().filter(|pull| pull.topic == "orders");
+    broker.until("pull", |broker| broker.requests(PULL).iter().any(|pull| of_orders(pull).is_some())).await;
+    let pull = broker.requests(PULL).iter().find_map(of_orders).unwrap();
+    assert_eq!(
+        (pull.expression_type.as_deref(), pull.subscription.as_deref()),
+        (Some("SQL92"), Some("cents >"))
+    );
+    consumer.stop(STOP).await.unwrap();
+}
+
+#[tokio::test]
+async fn hooks_see_every_call_in_their_order() {
+    struct Note(&'static str, Arc<parking_lot::Mutex<Vec<String>>>);
+    impl ConsumeHook for Note {
+        fn before(&self, call: &Consumption<'_>) {
+            assert_eq!((call.group, call.messages.len()), ("billing", 1));
+            self.1.lock().push(format!("before {}", self.0));
+        }
+        fn after(&self, call: &Consumption<'_>, verdicts: &[Verdict], _: Duration) {
+            self.1.lock().push(format!("after {} {:?}", self.0, verdicts[0]));
+            assert!(self.0 != "b" || call.messages[0].body != "x", "a hook that panics");
+        }
+    }
+    let cluster = one_queue().await;
+    append(cluster.broker(), 0, "x");
+    let notes = Arc::default();
+    let hooked =
+        consumer(&cluster.client()).hook(Note("a", Arc::clone(&notes))).hook(Note("b", Arc::clone(&notes)));
+    let seen = Seen::default();
+    let consumer = start(hooked, &seen).await;
+    seen.until_count(1).await;
+    consumer.stop(STOP).await.unwrap();
+    assert_eq!(*notes.lock(), ["before a", "before b", "after b Done", "after a Done"]);
+}
+
+#[tokio::test]
+async fn a_member_can_keep_to_the_strategy_that_it_was_given() {
+    let cluster = Cluster::start(2).await;
+    cluster.topic("orders", 4);
+    let seen = Seen::default();
+    let client = cluster.client();
+    let member = consumer(&client).allocate(ByConfig(vec![MessageQueue::new("orders", "b", 2)]));
+    let consumer = start(member, &seen).await;
+    cluster.broker().until("assignment", |_| !queues_of(&consumer, "orders").is_empty()).await;
+    assert_eq!(consumer.queues(), [MessageQueue::new("orders", "b", 2)]);
+    consumer.stop(STOP).await.unwrap();
 }

@@ -15,6 +15,7 @@ pub mod query;
 pub mod registration;
 pub mod relay;
 pub mod route;
+pub mod running;
 pub mod stats;
 
 pub use config::{DataVersion, SubscriptionGroupConfig, TopicConfig};
@@ -25,4 +26,6 @@ pub use group::{
 };
 pub use kept::More;
 pub use offset::{ConsumerOffsets, QueueOffsets};
-pub use route::{BrokerData, ClusterInfo, KvTable, QueueData, TopicList, TopicRoute};
+pub use route::{
+    BrokerData, BrokerMemberGroup, BrokerMembers, ClusterInfo, KvTable, QueueData, TopicList, TopicRoute,
+};

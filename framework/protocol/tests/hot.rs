@@ -442,7 +442,7 @@ fn send_reply(encoding: Encoding) -> SendReply<'static> {
         queue_id: 1,
         queue_offset: i64::MIN,
         transaction_id: "C00002021F770000000068f527e80001",
-        recall_handle: None,
+        recall_handle: Some("djEgdG9waWM="),
         region: "DefaultRegion",
         trace_on: true,
     }
@@ -459,6 +459,7 @@ fn a_send_reply_reads_as_what_it_says() {
             queue_id: 1,
             queue_offset: i64::MIN,
             transaction_id: Some("C00002021F770000000068f527e80001".into()),
+            recall_handle: Some("djEgdG9waWM=".into()),
         });
         expected.fields.insert("MSG_REGION", "DefaultRegion");
         expected.fields.insert("TRACE_ON", "true");

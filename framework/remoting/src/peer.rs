@@ -5,7 +5,11 @@
 
 mod link;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -93,6 +97,8 @@ struct Inner {
     options: PeerOptions,
     inbound: Option<Arc<dyn Inbound>>,
     state: Mutex<State>,
+    /// Connections that take no more requests and wait for their last answers.
+    retired: Mutex<Vec<Weak<Link>>>,
     /// Held by the one caller that connects while the others wait for what comes of it.
     dial: tokio::sync::Mutex<Dial>,
 }
@@ -118,6 +124,7 @@ impl Peer {
             options,
             inbound,
             state: Mutex::new(State::Disconnected),
+            retired: Mutex::default(),
             dial: tokio::sync::Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -184,6 +191,39 @@ impl Peer {
     pub fn close(&self) {
         if let State::Connected(link) = std::mem::replace(&mut *self.inner.state.lock(), State::Closed) {
             link.stop("the peer was closed");
+        }
+        self.inner.stop_retired("the peer was closed");
+    }
+
+    /// Has the next call make a new connection. Calls that are under way are still answered on the old one, until the
+    /// other side closes it.
+    pub fn renew(&self) {
+        let mut state = self.inner.state.lock();
+        if let State::Connected(link) = &*state {
+            let mut retired = self.inner.retired.lock();
+            retired.retain(|link| link.strong_count() > 0);
+            retired.push(Arc::downgrade(link));
+            *state = State::Disconnected;
+        }
+    }
+
+    /// Ends the connection, if there is one: calls under way fail, and the next one makes a new connection.
+    pub fn disconnect(&self, reason: &str) {
+        let link = {
+            let mut state = self.inner.state.lock();
+            match std::mem::replace(&mut *state, State::Disconnected) {
+                State::Connected(link) => link,
+                other => return *state = other,
+            }
+        };
+        link.stop(reason);
+    }
+
+    /// How long nothing has arrived on the connection; `None` without one.
+    pub fn silent_for(&self) -> Option<Duration> {
+        match &*self.inner.state.lock() {
+            State::Connected(link) if link.is_open() => Some(link.silent_for()),
+            _ => None,
         }
     }
 
@@ -279,8 +319,15 @@ impl Inner {
     }
 }
 
+impl Inner {
+    fn stop_retired(&self, reason: &str) {
+        self.retired.lock().drain(..).filter_map(|link| link.upgrade()).for_each(|link| link.stop(reason));
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.stop_retired("the peer was dropped");
         if let State::Connected(link) = self.state.get_mut() {
             link.stop("the peer was dropped");
         }

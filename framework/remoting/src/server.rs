@@ -13,16 +13,14 @@ mod accept;
 mod batch;
 mod connection;
 mod salvage;
+mod seats;
 mod session;
 mod shard;
 
 use std::{
     fmt, io,
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -35,11 +33,11 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use self::shard::Shard;
 pub use self::{
     batch::Batch,
     connection::{Connection, SendError},
 };
+use self::{seats::Seats, shard::Shard};
 
 /// How a server divides its work and bounds itself.
 #[derive(Debug, Clone)]
@@ -54,6 +52,13 @@ pub struct ServerOptions {
     pub idle: Duration,
     /// Connections at a time; more are closed as they come **(default: 10 000)**.
     pub max_connections: usize,
+    /// Connections at a time from one address other than the loopback's, or from one IPv6 network of 64 bits; more are
+    /// closed as they come **(default: 1 024)**.
+    pub max_connections_of_address: usize,
+    /// How long the first frame of a connection may take from its first byte to its last **(default: 5 s)**.
+    pub first_frame: Duration,
+    /// How long any other frame may take **(default: 60 s)**.
+    pub frame: Duration,
     /// The largest frame that is taken **(default: 16 MiB)**.
     pub max_frame_bytes: usize,
     /// Deferred requests of one connection at a time; at the limit it is not read **(default: 1 024)**.
@@ -79,6 +84,9 @@ impl Default for ServerOptions {
             control_threads: 2,
             idle: Duration::from_secs(120),
             max_connections: 10_000,
+            max_connections_of_address: 1024,
+            first_frame: Duration::from_secs(5),
+            frame: Duration::from_secs(60),
             max_frame_bytes: frame::MAX_FRAME_BYTES,
             max_deferred: 1024,
             max_deferred_bytes: 16 * 1024 * 1024,
@@ -140,7 +148,7 @@ struct Shared {
     control: Handle,
     /// Deferred requests under way.
     deferred: TaskTracker,
-    connections: AtomicUsize,
+    seats: Arc<Seats>,
 }
 
 /// How far stopping has come.
@@ -190,12 +198,13 @@ impl Server {
             .enable_all()
             .build()?;
         let (phase, watched) = watch::channel(Phase::Serving);
+        let seats = Seats::new(options.max_connections, options.max_connections_of_address);
         let shared = Arc::new(Shared {
             options,
             service,
             control: control.handle().clone(),
             deferred: TaskTracker::new(),
-            connections: AtomicUsize::new(0),
+            seats,
         });
         let running = Running { control, acceptors: TaskTracker::new(), shards: Vec::new() };
         // From here on an error drops the server, which ends what has been started.
@@ -237,7 +246,7 @@ impl Server {
 
     /// Connections at present.
     pub fn connections(&self) -> usize {
-        self.shared.connections.load(Ordering::Relaxed)
+        self.shared.seats.taken()
     }
 
     /// Stops: accepts and reads no more, lets deferred requests and writes end until the deadline, then closes. All

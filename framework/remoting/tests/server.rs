@@ -483,6 +483,43 @@ fn connections_over_the_limit_are_closed() {
 }
 
 #[test]
+fn a_frame_may_take_its_time_but_no_longer() {
+    let clock = Clock::manual(0);
+    let years = Duration::from_secs(1_000_000_000);
+    let options = ServerOptions {
+        idle: Duration::MAX,
+        first_frame: Duration::from_secs(5),
+        frame: years,
+        clock: clock.clone(),
+        ..ServerOptions::default()
+    };
+    on_shards(options, |scene| {
+        let (mut silent, mut slow, mut late) = (scene.connect(), scene.connect(), scene.connect());
+        late.call(HOT_ECHO, "one frame was whole");
+        let second = late.request(HOT_ECHO, "a long one").to_bytes();
+        late.write(&second[..9]);
+        slow.write(&second[..9]);
+        eventually("who has not sent a frame yet is closed", || {
+            clock.advance_monotonic(Duration::from_secs(1));
+            scene.server.connections() == 2
+        });
+        assert!(slow.read().is_none());
+        late.write(&second[9..]);
+        assert_eq!(late.read().unwrap().body.as_ref(), b"a long one");
+        silent.call(HOT_ECHO, "nothing at all is idle, not slow");
+        silent.write(&[0; 3]);
+        let mut large = late.request(HOT_ECHO, "").with_body(vec![b'x'; 1 << 20]).to_bytes().to_vec();
+        large.truncate(1 << 19);
+        late.write(&large);
+        eventually("both are closed for the frames that they have begun", || {
+            clock.advance_monotonic(years / 2);
+            scene.server.connections() == 0
+        });
+        assert!(silent.read().is_none() && late.read().is_none());
+    });
+}
+
+#[test]
 fn a_port_in_use_is_an_error_that_names_it() {
     let scene = Scene::start(ServerOptions::default());
     let taken = scene.server.addresses()[0];

@@ -206,6 +206,14 @@ impl TimerLog {
         Ok(window.at(position).map_or(Line::Nothing, Line::decode))
     }
 
+    /// Position of the record of a unit.
+    pub(super) fn record_at(&mut self, position: u64) -> io::Result<Option<u64>> {
+        Ok(match self.line(position, &mut Window::default())? {
+            Line::Unit(unit, _) => Some(unit.position),
+            _ => None,
+        })
+    }
+
     /// Removes files none of whose records are in the commit log any more.
     pub(super) fn remove_before(&mut self, min_record: u64) -> io::Result<()> {
         let last_unit = ((self.file_bytes - BLANK) / UNIT).saturating_sub(1) * UNIT;

@@ -143,6 +143,11 @@ impl Wheel {
         self.slots.range(tick..).next().map(|(tick, _)| *tick)
     }
 
+    /// Position of the oldest unit that waits.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.slots.values().map(|slot| slot.first).min()
+    }
+
     /// Units that wait, recalls counted as minus one.
     pub(super) fn pending(&self) -> i64 {
         self.pending

@@ -1,79 +1,126 @@
-//! Which queues are mine: the average allocation.
+//! Which queues are mine.
 //!
 //! Every member of a group computes this for itself from the same two sorted lists, so a change of one comma here
 //! would have two members, Java's among them, consume the same queue.
 
-/// The queues of the member called `me`: a contiguous run, sizes differ by at most one, earlier members get the
-/// larger ones. Nothing when `me` is not among the members yet.
+mod hash;
+mod room;
+
+use std::fmt;
+
+use rocketmq_boot_protocol::message::MessageQueue;
+
+pub use self::{
+    hash::ConsistentHash,
+    room::{MachineRoom, MachineRoomNearby, Rooms},
+};
+
+/// What there is to divide.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Division<'a> {
+    /// The group.
+    pub group: &'a str,
+    /// The member that asks; one of `members`.
+    pub me: &'a str,
+    /// The ids of all members, sorted.
+    pub members: &'a [String],
+    /// The queues of one topic, sorted by broker and number.
+    pub queues: &'a [MessageQueue],
+}
+
+impl<'a> Division<'a> {
+    /// A division of `queues` among `members`; both have to be sorted.
+    pub fn new(group: &'a str, me: &'a str, members: &'a [String], queues: &'a [MessageQueue]) -> Self {
+        Self { group, me, members, queues }
+    }
+
+    /// The place of the asking member among all.
+    pub fn index(&self) -> Option<usize> {
+        self.members.iter().position(|member| member == self.me)
+    }
+}
+
+/// Says which queues a member of a group consumes.
+///
+/// All members must divide alike: their shares may not overlap, and together they should be everything. Nothing else
+/// keeps two members from consuming the same queue.
+///
+/// # Examples
+///
+/// ```
+/// use rocketmq_boot_client::{Allocate, Averagely, Division, MessageQueue};
+///
+/// /// The first member consumes everything, the others stand by.
+/// #[derive(Debug)]
+/// struct StandBy;
+///
+/// impl Allocate for StandBy {
+///     fn allocate(&self, division: &Division<'_>) -> Vec<MessageQueue> {
+///         if division.index() == Some(0) { division.queues.to_vec() } else { Vec::new() }
+///     }
+/// }
+///
+/// let (members, queues) = (["a".to_owned(), "b".to_owned()], [MessageQueue::new("t", "broker", 0)]);
+/// assert_eq!(StandBy.allocate(&Division::new("g", "b", &members, &queues)), []);
+/// assert_eq!(Averagely.allocate(&Division::new("g", "a", &members, &queues)), queues);
+/// ```
+#[doc(alias = "AllocateMessageQueueStrategy")]
+pub trait Allocate: fmt::Debug + Send + Sync + 'static {
+    /// The queues of the member that asks. What is not among the queues of the division is left out.
+    fn allocate(&self, division: &Division<'_>) -> Vec<MessageQueue>;
+}
+
+/// A contiguous run of queues for each member: sizes differ by at most one, earlier members get the larger ones.
+#[derive(Debug, Clone, Copy, Default)]
 #[doc(alias = "AllocateMessageQueueAveragely")]
-pub(crate) fn averagely<'a, Q>(me: &str, members: &[String], queues: &'a [Q]) -> &'a [Q] {
-    let Some(index) = members.iter().position(|member| member == me) else { return &[] };
-    let (whole, rest) = (queues.len() / members.len(), queues.len() % members.len());
-    let start = index * whole + index.min(rest);
-    let length = whole + usize::from(index < rest);
-    queues.get(start..start + length).unwrap_or_default()
+pub struct Averagely;
+
+impl Allocate for Averagely {
+    fn allocate(&self, division: &Division<'_>) -> Vec<MessageQueue> {
+        let Some(index) = division.index() else { return Vec::new() };
+        let (queues, members) = (division.queues, division.members.len());
+        let (whole, rest) = (queues.len() / members, queues.len() % members);
+        let start = index * whole + index.min(rest);
+        let length = whole + usize::from(index < rest);
+        queues.get(start..start + length).unwrap_or_default().to_vec()
+    }
+}
+
+/// Queues dealt to the members in turn.
+#[derive(Debug, Clone, Copy, Default)]
+#[doc(alias = "AllocateMessageQueueAveragelyByCircle")]
+pub struct AveragelyByCircle;
+
+impl Allocate for AveragelyByCircle {
+    fn allocate(&self, division: &Division<'_>) -> Vec<MessageQueue> {
+        let Some(index) = division.index() else { return Vec::new() };
+        division.queues.iter().skip(index).step_by(division.members.len()).cloned().collect()
+    }
+}
+
+/// Always these queues, whoever else is in the group.
+#[derive(Debug, Clone, Default)]
+#[doc(alias = "AllocateMessageQueueByConfig")]
+pub struct ByConfig(pub Vec<MessageQueue>);
+
+impl Allocate for ByConfig {
+    fn allocate(&self, _: &Division<'_>) -> Vec<MessageQueue> {
+        self.0.clone()
+    }
+}
+
+/// What a strategy gives to a member: nothing to one that is not in the group yet, and nothing twice.
+pub(super) fn share(strategy: &dyn Allocate, division: &Division<'_>) -> Vec<MessageQueue> {
+    if division.index().is_none() {
+        return Vec::new();
+    }
+    let mut mine = strategy.allocate(division);
+    mine.retain(|queue| division.queues.contains(queue));
+    mine.sort();
+    mine.dedup();
+    mine
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn members(count: usize) -> Vec<String> {
-        (0..count).map(|member| format!("10.0.0.1@{member:03}")).collect()
-    }
-
-    /// The rule as RocketMQ states it, with its own case distinctions.
-    fn stated(index: usize, members: usize, queues: usize) -> Vec<usize> {
-        let rest = queues % members;
-        let average = match queues <= members {
-            true => 1,
-            false if index < rest => queues / members + 1,
-            false => queues / members,
-        };
-        let start = if index < rest { index * average } else { index * average + rest };
-        let length = average.min(queues.saturating_sub(start));
-        (start..start + length).collect()
-    }
-
-    proptest! {
-        #[test]
-        fn every_queue_has_exactly_one_owner(count in 1_usize..40, queues in 0_usize..200) {
-            let (members, queues) = (members(count), (0..queues).collect::<Vec<_>>());
-            let all: Vec<usize> =
-                members.iter().flat_map(|me| averagely(me, &members, &queues).to_vec()).collect();
-            prop_assert_eq!(all, queues);
-        }
-
-        #[test]
-        fn shares_differ_by_at_most_one(count in 1_usize..40, queues in 0_usize..200) {
-            let (members, queues) = (members(count), (0..queues).collect::<Vec<_>>());
-            let sizes = || members.iter().map(|me| averagely(me, &members, &queues).len());
-            prop_assert!(sizes().max().unwrap() - sizes().min().unwrap() <= 1);
-        }
-
-        #[test]
-        fn the_result_is_the_stated_rules(count in 1_usize..40, queues in 0_usize..200) {
-            let (members, queues) = (members(count), (0..queues).collect::<Vec<_>>());
-            for (index, me) in members.iter().enumerate() {
-                prop_assert_eq!(averagely(me, &members, &queues), stated(index, count, queues.len()));
-            }
-        }
-
-        #[test]
-        fn a_member_that_leaves_last_moves_no_queue_of_the_first(count in 2_usize..40, each in 1_usize..9) {
-            // Stable: what the first member holds only grows when the last one leaves.
-            let queues: Vec<usize> = (0..count * each).collect();
-            let (before, after) = (members(count), members(count - 1));
-            let held = averagely(&before[0], &before, &queues);
-            prop_assert!(averagely(&before[0], &after, &queues).starts_with(held));
-        }
-    }
-
-    #[test]
-    fn who_is_not_a_member_gets_nothing() {
-        assert!(averagely("x", &members(2), &[1, 2, 3]).is_empty());
-        assert!(averagely("x", &[], &[1, 2, 3]).is_empty());
-    }
-}
+mod tests;

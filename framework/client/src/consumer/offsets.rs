@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use rocketmq_boot_protocol::{
     Command, RequestCode, header::offset::UpdateConsumerOffset, message::MessageQueue,
@@ -94,12 +95,12 @@ impl Offsets {
     ) -> Result<(), Error> {
         match self {
             Self::Broker { group } => {
-                let mut outcome = Ok(());
-                for (queue, offset) in offsets {
-                    let saved = save_on_broker(core, group, queue, *offset, answer).await;
-                    outcome = outcome.and(saved);
-                }
-                outcome
+                let save = |(queue, offset): &(MessageQueue, i64)| {
+                    let (queue, offset) = (queue.clone(), *offset);
+                    async move { save_on_broker(core, group, &queue, offset, answer).await }
+                };
+                // At once, so that a broker that does not answer holds up nothing of the others.
+                join_all(offsets.iter().map(save)).await.into_iter().fold(Ok(()), Result::and)
             }
             Self::File { path, table } => save_in_file(path, table, offsets).await,
         }

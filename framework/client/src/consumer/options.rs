@@ -1,15 +1,15 @@
-//! What a push consumer can be told before it starts.
+//! What a consumer can be told before it starts.
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroU32, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use rocketmq_boot_protocol::{
-    body::{ConsumeFromWhere, MessageModel, SubscriptionData},
-    message::hash::java_hash,
+    body::{ConsumeFromWhere, ConsumeType, MessageModel},
+    message::MessageQueue,
     topic::{validate_group, validate_topic},
 };
 
-use super::{Handler, PushConsumer, push, window::Limits};
-use crate::{Client, Error};
+use super::{Allocate, Averagely, Filter, window::Limits};
+use crate::Error;
 
 /// Whether the members of a group share its messages or each of them gets all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -29,6 +29,20 @@ impl From<Model> for MessageModel {
             Model::Broadcasting => Self::Broadcasting,
         }
     }
+}
+
+/// Whether the messages of a queue are handled one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Order {
+    /// As many at a time as the consumer allows, in any order. One that fails is sent back to its broker and comes
+    /// again later.
+    #[default]
+    #[doc(alias = "MessageListenerConcurrently")]
+    Concurrent,
+    /// In the order of their queue, which the broker locks for this member. One that fails holds up those behind
+    /// it until it succeeds, is given up or has failed too often.
+    #[doc(alias = "MessageListenerOrderly")]
+    Orderly,
 }
 
 /// Where a group starts that has consumed nothing of a queue yet.
@@ -56,243 +70,217 @@ impl From<StartFrom> for ConsumeFromWhere {
     }
 }
 
+/// Is told when the queues change that a consumer has of a topic.
+///
+/// Any `Fn(&str, &[MessageQueue], &[MessageQueue])` is one.
+#[doc(alias = "MessageQueueListener")]
+pub trait AssignmentListener: Send + Sync + 'static {
+    /// `mine` of `all` queues of the topic are this consumer's from now on.
+    fn changed(&self, topic: &str, all: &[MessageQueue], mine: &[MessageQueue]);
+}
+
+impl<F: Fn(&str, &[MessageQueue], &[MessageQueue]) + Send + Sync + 'static> AssignmentListener for F {
+    fn changed(&self, topic: &str, all: &[MessageQueue], mine: &[MessageQueue]) {
+        self(topic, all, mine);
+    }
+}
+
+/// The listener of a consumer.
+#[derive(Clone)]
+pub(super) struct Listener(Arc<dyn AssignmentListener>);
+
+impl Listener {
+    pub(super) fn new(listener: impl AssignmentListener) -> Self {
+        Self(Arc::new(listener))
+    }
+
+    /// Tells the listener. One that panics is passed over.
+    pub(super) fn changed(&self, topic: &str, all: &[MessageQueue], mine: &[MessageQueue]) {
+        let told = std::panic::catch_unwind(AssertUnwindSafe(|| self.0.changed(topic, all, mine)));
+        if told.is_err() {
+            tracing::error!(topic, "an assignment listener panicked");
+        }
+    }
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Listener")
+    }
+}
+
+/// When a consumer stops pulling because it has enough in memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Thresholds {
+    /// For each queue.
+    pub(super) queue: Limits,
+    /// Messages of a topic, divided among the queues that this member has of it.
+    pub(super) topic_count: Option<usize>,
+    /// Bytes of a topic.
+    pub(super) topic_bytes: Option<u64>,
+}
+
+impl Thresholds {
+    /// The limits of one of `queues` queues of a topic.
+    pub(super) fn each_of(&self, queues: usize) -> Limits {
+        let queues = queues.max(1);
+        let shares = u64::try_from(queues).unwrap_or(u64::MAX);
+        Limits {
+            count: self.topic_count.map_or(self.queue.count, |count| (count / queues).max(1)),
+            bytes: self.topic_bytes.map_or(self.queue.bytes, |bytes| (bytes / shares).max(1)),
+            span: self.queue.span,
+        }
+    }
+}
+
 /// Everything about a consumer that does not change once it runs.
 #[derive(Debug, Clone)]
 pub(super) struct Options {
     pub(super) group: String,
+    pub(super) consume_type: ConsumeType,
     pub(super) model: Model,
+    pub(super) order: Order,
     pub(super) start_from: StartFrom,
+    pub(super) allocate: Arc<dyn Allocate>,
+    pub(super) listener: Option<Listener>,
     pub(super) concurrency: usize,
+    pub(super) rate: Option<NonZeroU32>,
     pub(super) batch: usize,
     pub(super) pull_batch: u16,
-    pub(super) max_attempts: u32,
+    pub(super) pull_interval: Duration,
+    pub(super) max_attempts: Option<u32>,
+    pub(super) consume_timeout: Duration,
+    pub(super) suspend: Duration,
     pub(super) offsets_dir: Option<PathBuf>,
-    pub(super) limits: Limits,
+    pub(super) thresholds: Thresholds,
     pub(super) max_body_bytes: usize,
     pub(super) rebalance_interval: Duration,
     pub(super) persist_interval: Duration,
+    pub(super) lock_interval: Duration,
     pub(super) pull_hold: Duration,
     pub(super) pull_timeout: Duration,
     pub(super) pause_after_error: Duration,
 }
 
-/// Describes a [`PushConsumer`]; [`PushConsumerBuilder::start`] starts it.
-///
-/// All members of a group must agree on topics, tags and model.
-#[derive(Debug, Clone)]
-#[must_use = "a consumer consumes after `start`"]
-pub struct PushConsumerBuilder {
-    client: Client,
-    subscriptions: Vec<(String, String)>,
-    options: Options,
-}
+/// What Java allows unless told otherwise: one delivery and 16 retries.
+const DEFAULT_ATTEMPTS: u32 = 17;
 
-impl PushConsumerBuilder {
-    pub(crate) fn new(client: Client, group: String) -> Self {
-        let options = Options {
+impl Options {
+    pub(super) fn new(group: String) -> Self {
+        Self {
             group,
+            consume_type: ConsumeType::Passively,
             model: Model::default(),
+            order: Order::default(),
             start_from: StartFrom::default(),
+            allocate: Arc::new(Averagely),
+            listener: None,
             concurrency: 20,
+            rate: None,
             batch: 1,
             pull_batch: 32,
-            max_attempts: 17,
+            pull_interval: Duration::ZERO,
+            max_attempts: None,
+            consume_timeout: Duration::from_secs(15 * 60),
+            suspend: Duration::from_secs(1),
             offsets_dir: None,
-            limits: Limits { count: 1_000, bytes: 100 << 20, span: 2_000 },
+            thresholds: Thresholds {
+                queue: Limits { count: 1_000, bytes: 100 << 20, span: 2_000 },
+                topic_count: None,
+                topic_bytes: None,
+            },
             max_body_bytes: 64 << 20,
             rebalance_interval: Duration::from_secs(20),
             persist_interval: Duration::from_secs(5),
+            lock_interval: Duration::from_secs(20),
             pull_hold: Duration::from_secs(15),
             pull_timeout: Duration::from_secs(30),
             pause_after_error: Duration::from_secs(3),
-        };
-        Self { client, subscriptions: Vec::new(), options }
-    }
-
-    /// Subscribes to a topic's messages with one of these tags: `placed || billed`; `*` is all of them. Call it
-    /// again for more topics; a second call for a topic replaces the first.
-    pub fn subscribe(mut self, topic: impl Into<String>, tags: impl Into<String>) -> Self {
-        let topic = topic.into();
-        self.subscriptions.retain(|(known, _)| *known != topic);
-        self.subscriptions.push((topic, tags.into()));
-        self
-    }
-
-    /// Sets whether members share messages **(default: [`Model::Clustering`])**.
-    #[doc(alias = "messageModel")]
-    pub fn model(mut self, model: Model) -> Self {
-        self.options.model = model;
-        self
-    }
-
-    /// Sets where a new group starts **(default: [`StartFrom::Last`])**.
-    #[doc(alias = "consumeFromWhere")]
-    pub fn from(mut self, start: StartFrom) -> Self {
-        self.options.start_from = start;
-        self
-    }
-
-    /// Sets how many handler calls may run at a time, over all queues **(default: 20)**.
-    #[doc(alias = "consumeThreadMax")]
-    pub fn concurrency(mut self, calls: usize) -> Self {
-        self.options.concurrency = calls;
-        self
-    }
-
-    /// Sets how many messages a handler call may get **(default: 1)**.
-    #[doc(alias = "consumeMessageBatchMaxSize")]
-    pub fn batch(mut self, messages: usize) -> Self {
-        self.options.batch = messages;
-        self
-    }
-
-    /// Sets how many messages are pulled at a time **(default: 32)**. Brokers have limits of their own.
-    #[doc(alias = "pullBatchSize")]
-    pub fn pull_batch(mut self, messages: u16) -> Self {
-        self.options.pull_batch = messages;
-        self
-    }
-
-    /// Sets how often a message is delivered before it goes to the dead letters **(default: 17)**. Java counts
-    /// retries: its `maxReconsumeTimes` is one less.
-    #[doc(alias = "maxReconsumeTimes")]
-    pub fn max_attempts(mut self, deliveries: u32) -> Self {
-        self.options.max_attempts = deliveries;
-        self
-    }
-
-    /// Sets the folder that a broadcasting consumer keeps its offsets in
-    /// **(default: `.rocketmq_offsets` in the home folder)**.
-    #[doc(alias = "rocketmq.client.localOffsetStoreDir")]
-    pub fn offsets_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.options.offsets_dir = Some(dir.into());
-        self
-    }
-
-    /// Sets how many messages of a queue may be in memory **(default: 1000)**.
-    #[doc(alias = "pullThresholdForQueue")]
-    pub fn max_cached_messages(mut self, messages: usize) -> Self {
-        self.options.limits.count = messages;
-        self
-    }
-
-    /// Sets how many bytes of a queue may be in memory **(default: 100 MiB)**.
-    #[doc(alias = "pullThresholdSizeForQueue")]
-    pub fn max_cached_bytes(mut self, bytes: u64) -> Self {
-        self.options.limits.bytes = bytes;
-        self
-    }
-
-    /// Sets how far the newest message of a queue in memory may be ahead of the oldest **(default: 2000)**.
-    #[doc(alias = "consumeConcurrentlyMaxSpan")]
-    pub fn max_span(mut self, offsets: u64) -> Self {
-        self.options.limits.span = offsets;
-        self
-    }
-
-    /// Sets the largest body that is taken, unpacked **(default: 64 MiB)**. A larger one goes to the dead letters.
-    pub fn max_body_bytes(mut self, bytes: usize) -> Self {
-        self.options.max_body_bytes = bytes;
-        self
-    }
-
-    /// Sets how often queues are divided anew without a reason **(default: 20 s)**.
-    #[doc(alias = "rocketmq.client.rebalance.waitInterval")]
-    pub fn rebalance_every(mut self, interval: Duration) -> Self {
-        self.options.rebalance_interval = interval;
-        self
-    }
-
-    /// Sets how often offsets are committed **(default: 5 s)**.
-    #[doc(alias = "persistConsumerOffsetInterval")]
-    pub fn commit_every(mut self, interval: Duration) -> Self {
-        self.options.persist_interval = interval;
-        self
-    }
-
-    /// Sets how long a broker holds a pull when there is no message **(default: 15 s)**.
-    #[doc(alias = "brokerSuspendMaxTimeMillis")]
-    pub fn hold_pulls(mut self, hold: Duration) -> Self {
-        self.options.pull_hold = hold;
-        self.options.pull_timeout = hold + Duration::from_secs(15);
-        self
-    }
-
-    /// Sets the pause after a pull that failed, and before a failed message that no broker takes back is handled again
-    /// **(default: 3 s)**.
-    #[doc(alias = "pullTimeDelayMillsWhenException")]
-    pub fn pause_after_error(mut self, pause: Duration) -> Self {
-        self.options.pause_after_error = pause;
-        self
-    }
-
-    /// Starts consuming. Topics that do not exist yet are consumed when they do.
-    ///
-    /// # Errors
-    /// A name or option is wrong, there is no subscription, the client has a consumer of this group already, its
-    /// offsets file cannot be read, or no name server answers.
-    pub async fn start(self, handler: impl Handler) -> Result<PushConsumer, Error> {
-        self.check()?;
-        let version = self.client.core.options.clock.now_ms();
-        let subscriptions =
-            self.subscriptions.iter().map(|(topic, tags)| subscription(topic, tags, version)).collect();
-        push::start(self.client, self.options, subscriptions, Box::new(handler)).await
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        let group = &self.options.group;
-        validate_group(group)?;
-        if self.subscriptions.is_empty() {
-            return Err(Error::NoSubscription { group: group.clone() });
         }
-        for (topic, _) in &self.subscriptions {
+    }
+
+    /// How many failed deliveries the group allows.
+    pub(super) fn max_retries(&self) -> i32 {
+        let attempts = match (self.max_attempts, self.order) {
+            (Some(attempts), _) => attempts,
+            (None, Order::Concurrent) => DEFAULT_ATTEMPTS,
+            (None, Order::Orderly) => return i32::MAX,
+        };
+        i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX)
+    }
+
+    /// Whether a queue has to be locked before it is consumed.
+    pub(super) fn locks(&self) -> bool {
+        self.order == Order::Orderly && self.model == Model::Clustering
+    }
+
+    /// Whether the group has a topic for messages that failed.
+    pub(super) fn retries(&self) -> bool {
+        self.model == Model::Clustering && self.consume_type == ConsumeType::Passively
+    }
+
+    /// The limits of one of `queues` queues of a topic.
+    pub(super) fn limits(&self, queues: usize) -> Limits {
+        let limits = self.thresholds.each_of(queues);
+        match self.order {
+            Order::Concurrent => limits,
+            // Nothing can get far behind where all is consumed in order.
+            Order::Orderly => Limits { span: u64::MAX, ..limits },
+        }
+    }
+
+    /// Checks names and numbers before anything is connected.
+    pub(super) fn check(&self, subscriptions: &[(String, Filter)]) -> Result<(), Error> {
+        validate_group(&self.group)?;
+        for (topic, _) in subscriptions {
             validate_topic(topic)?;
         }
+        let attempts = self.max_attempts.unwrap_or(DEFAULT_ATTEMPTS);
         let numbers = [
-            ("concurrency", self.options.concurrency),
-            ("batch", self.options.batch),
-            ("pull_batch", usize::from(self.options.pull_batch)),
-            ("max_attempts", usize::try_from(self.options.max_attempts).unwrap_or(usize::MAX)),
-            ("max_cached_messages", self.options.limits.count),
+            ("concurrency", self.concurrency),
+            ("batch", self.batch),
+            ("pull_batch", usize::from(self.pull_batch)),
+            ("max_attempts", usize::try_from(attempts).unwrap_or(usize::MAX)),
+            ("max_cached_messages", self.thresholds.queue.count),
         ];
         match numbers.into_iter().find(|(_, value)| *value == 0) {
             Some((option, value)) => {
-                Err(Error::Option { group: group.clone(), option, value: value.to_string() })
+                Err(Error::Option { group: self.group.clone(), option, value: value.to_string() })
             }
             None => Ok(()),
         }
     }
 }
 
-pub(super) fn subscription(topic: &str, tags: &str, version: i64) -> SubscriptionData {
-    SubscriptionData::tags(topic, tags, version, java_hash)
+/// Adds a subscription, in the place of one to the same topic.
+pub(super) fn subscribe(subscriptions: &mut Vec<(String, Filter)>, topic: String, filter: Filter) {
+    subscriptions.retain(|(known, _)| *known != topic);
+    subscriptions.push((topic, filter));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn refused(builder: PushConsumerBuilder) -> Error {
-        builder.start(|_| async {}).await.unwrap_err()
-    }
-
-    #[tokio::test]
-    async fn what_cannot_work_is_refused_before_anything_is_connected() {
-        let client = Client::connect("127.0.0.1:1");
-        let consumer = || client.push_consumer("g").subscribe("t", "*");
-        assert!(matches!(refused(client.push_consumer("g")).await, Error::NoSubscription { .. }));
-        assert!(matches!(refused(consumer().subscribe("../t", "*")).await, Error::Name(_)));
-        assert!(matches!(refused(client.push_consumer("a b").subscribe("t", "*")).await, Error::Name(_)));
-        for builder in [consumer().concurrency(0), consumer().batch(0), consumer().max_attempts(0)] {
-            assert!(matches!(refused(builder).await, Error::Option { .. }));
-        }
-        assert!(matches!(refused(consumer()).await, Error::NameServers { .. }));
+    #[test]
+    fn a_topics_threshold_is_divided_among_its_queues() {
+        let mut options = Options::new("g".to_owned());
+        assert_eq!(options.limits(8), options.thresholds.queue);
+        options.thresholds.topic_count = Some(100);
+        options.thresholds.topic_bytes = Some(1_000);
+        assert_eq!(options.limits(8), Limits { count: 12, bytes: 125, span: 2_000 });
+        assert_eq!(options.limits(1_000), Limits { count: 1, bytes: 1, span: 2_000 });
+        options.order = Order::Orderly;
+        assert_eq!(options.limits(8).span, u64::MAX);
     }
 
     #[test]
-    fn the_last_subscription_to_a_topic_counts() {
-        let client = Client::connect("127.0.0.1:1");
-        let builder = client.push_consumer("g").subscribe("t", "a").subscribe("u", "*").subscribe("t", "b");
-        assert_eq!(builder.subscriptions, [("u", "*"), ("t", "b")].map(|(t, x)| (t.into(), x.into())));
+    fn orderly_consumers_try_until_they_are_told_otherwise() {
+        let mut options = Options::new("g".to_owned());
+        assert_eq!(options.max_retries(), 16);
+        options.order = Order::Orderly;
+        assert_eq!(options.max_retries(), i32::MAX);
+        options.max_attempts = Some(3);
+        assert_eq!(options.max_retries(), 2);
     }
 }

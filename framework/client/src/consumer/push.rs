@@ -1,36 +1,23 @@
 //! A push consumer: its parts, and how they start and stop.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use parking_lot::{Mutex, RwLock};
-use rocketmq_boot_protocol::{
-    body::{ConsumeType, ConsumerData, SubscriptionData},
-    message::MessageQueue,
-    topic::{retry_topic, validate_topic},
-};
+use rocketmq_boot_protocol::{body::SubscriptionData, message::MessageQueue, topic::validate_topic};
 use tokio::{
-    sync::{Notify, Semaphore, mpsc},
-    time::{Instant, sleep, timeout, timeout_at},
+    sync::mpsc,
+    time::{Instant, timeout, timeout_at},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Handler, Model,
-    dispatch::{self, Delivery},
-    offsets::{Answer, Offsets},
-    offsets_file,
-    options::{self, Options},
-    queue::Assigned,
+    Filter, Handler, Order, dispatch,
+    hook::Hooks,
+    lock::{self, Locks},
+    offsets::Answer,
+    options::Options,
     rebalance,
+    shared::{Handling, Shared, Work},
 };
-use crate::{Client, Error, core::Core, groups::Enrolled, heartbeat, producer::Turn, routes::Missing};
-
-/// The name that Java keeps a broadcasting client's offsets under when it has no name of its own.
-const DEFAULT_INSTANCE: &str = "DEFAULT";
+use crate::{Client, Error, heartbeat};
 
 /// Consumes the messages of a group's topics and hands them to a [`Handler`].
 ///
@@ -63,144 +50,38 @@ pub enum StopError {
     },
 }
 
-/// What the tasks of a consumer share.
-pub(super) struct Shared {
-    pub(super) client: Client,
-    pub(super) options: Options,
-    pub(super) retry_topic: String,
-    pub(super) enrolled: Arc<Enrolled>,
-    pub(super) handler: Box<dyn Handler>,
-    pub(super) offsets: Offsets,
-    pub(super) queues: Mutex<HashMap<MessageQueue, Arc<Assigned>>>,
-    /// Topics that did not exist when they were subscribed to: whatever they hold came later.
-    pub(super) young: Mutex<HashSet<String>>,
-    /// Bounded by the windows that messages are counted in before they come here.
-    pub(super) deliveries: mpsc::UnboundedSender<Delivery>,
-    pub(super) calls: Arc<Semaphore>,
-    pub(super) turn: Turn,
-    /// Ends everything that brings messages in.
-    pub(super) intake: CancellationToken,
-    pub(super) intake_tasks: TaskTracker,
-    /// Ends handlers that are still running.
-    pub(super) cut_off: CancellationToken,
-    pub(super) handler_tasks: TaskTracker,
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("options", &self.options).finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    pub(super) fn core(&self) -> &Core {
-        &self.client.core
-    }
-
-    /// Runs a task until it ends or the intake does.
-    pub(super) fn spawn_intake(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let stop = self.intake.clone();
-        self.intake_tasks.spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = task => {}
-            }
-        });
-    }
-
-    /// Runs a task that a stop waits for, until its deadline.
-    pub(super) fn spawn_handling(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let cut_off = self.cut_off.clone();
-        self.handler_tasks.spawn(async move {
-            tokio::select! {
-                () = cut_off.cancelled() => {}
-                () = task => {}
-            }
-        });
-    }
-
-    /// Commits how far every assigned queue is consumed.
-    async fn commit(&self, answer: Answer) -> Result<(), Error> {
-        let offsets: Vec<(MessageQueue, i64)> = {
-            let queues = self.queues.lock();
-            let offset = |assigned: &Arc<Assigned>| Some((assigned.queue.clone(), assigned.committed()?));
-            queues.values().filter_map(offset).collect()
-        };
-        self.offsets.save(self.core(), &offsets, answer).await
-    }
-
-    async fn commit_forever(self: Arc<Self>) {
-        loop {
-            sleep(self.options.persist_interval).await;
-            if let Err(error) = self.commit(Answer::Skip).await {
-                tracing::warn!(group = self.options.group, %error, "offsets are not committed yet");
-            }
-        }
-    }
-}
-
 /// Starts a consumer whose options were checked.
 pub(super) async fn start(
     client: Client,
     options: Options,
-    mut subscriptions: Vec<SubscriptionData>,
+    subscriptions: Vec<SubscriptionData>,
     handler: Box<dyn Handler>,
+    hooks: Hooks,
 ) -> Result<PushConsumer, Error> {
-    client.core.start().await?;
-    let retry_topic = retry_topic(&options.group);
-    let offsets = match options.model {
-        Model::Clustering => {
-            subscriptions.push(options::subscription(&retry_topic, "*", client.core.options.clock.now_ms()));
-            Offsets::on_broker(&options.group)
-        }
-        Model::Broadcasting => {
-            let instance = client.core.options.instance.as_deref().unwrap_or(DEFAULT_INSTANCE);
-            let owner = format!("{}@{instance}", client.core.ip);
-            let dir = options.offsets_dir.as_deref();
-            Offsets::in_file(offsets_file::path(dir, &owner, &options.group)).await?
-        }
-    };
-    let data = ConsumerData {
-        consume_from_where: options.start_from.into(),
-        consume_type: ConsumeType::Passively,
-        group_name: options.group.clone(),
-        message_model: options.model.into(),
-        subscription_data_set: subscriptions,
-        unit_mode: false,
-    };
-    let enrolled = Arc::new(Enrolled { data: RwLock::new(data), rebalance: Notify::new() });
-    if !client.core.groups.add_consumer(&options.group, &enrolled) {
-        return Err(Error::GroupInUse { group: options.group });
-    }
+    let handling = Handling::new(&options, handler, hooks);
     let (deliveries, incoming) = mpsc::unbounded_channel();
-    let intake = client.core.stop.child_token();
-    let cut_off = client.core.stop.child_token();
-    let shared = Arc::new(Shared {
-        calls: Arc::new(Semaphore::new(options.concurrency.min(Semaphore::MAX_PERMITS))),
-        client,
-        options,
-        retry_topic,
-        enrolled,
-        handler,
-        offsets,
-        queues: Mutex::default(),
-        young: Mutex::default(),
-        deliveries,
-        turn: Turn::new(),
-        intake,
-        intake_tasks: TaskTracker::new(),
-        cut_off,
-        handler_tasks: TaskTracker::new(),
-    });
+    let work = match options.order {
+        Order::Concurrent => Work::Concurrent(handling, deliveries),
+        Order::Orderly => Work::Orderly(handling, Locks::default()),
+    };
+    let shared = Shared::new(client, options, subscriptions, work).await?;
     // From here on an error drops the consumer, which takes it off the client's list again.
     let consumer = PushConsumer { shared };
     let shared = &consumer.shared;
-    consumer.learn_routes().await?;
+    shared.learn_routes().await?;
+    shared.check_filters().await?;
     // Brokers have to know the group before its queues can be divided.
     heartbeat::beat(shared.core()).await;
-    shared.spawn_intake(dispatch::run(Arc::clone(shared), incoming));
+    match &shared.work {
+        Work::Orderly(..) if shared.options.locks() => {
+            shared.spawn_intake(lock::renew_forever(Arc::clone(shared)));
+        }
+        Work::Concurrent(..) => shared.spawn_intake(dispatch::run(Arc::clone(shared), incoming)),
+        Work::Orderly(..) | Work::Poll(_) => {}
+    }
     shared.spawn_intake(rebalance::run(Arc::clone(shared)));
     shared.spawn_intake(Arc::clone(shared).commit_forever());
+    shared.spawn_intake(Arc::clone(shared).sample_forever());
     tracing::info!(group = shared.options.group, client = shared.core().id, "consumer started");
     Ok(consumer)
 }
@@ -213,18 +94,18 @@ impl PushConsumer {
 
     /// The queues that are assigned to this member at present.
     pub fn queues(&self) -> Vec<MessageQueue> {
-        let mut queues: Vec<_> = self.shared.queues.lock().keys().cloned().collect();
-        queues.sort();
-        queues
+        self.shared.assignment()
     }
 
-    /// Subscribes to one more topic, or to other tags of a topic.
+    /// Subscribes to one more topic, or to other messages of a topic.
     ///
     /// # Errors
-    /// The topic's name is not allowed.
-    pub async fn subscribe(&self, topic: &str, tags: &str) -> Result<(), Error> {
+    /// The topic's name is not allowed, or a broker does not take the filter.
+    pub async fn subscribe(&self, topic: &str, filter: impl Into<Filter>) -> Result<(), Error> {
         validate_topic(topic)?;
-        let subscription = options::subscription(topic, tags, self.shared.core().options.clock.now_ms());
+        let version = self.shared.core().options.clock.now_ms();
+        let subscription = filter.into().subscription(topic, version);
+        self.shared.check_filter(&subscription).await?;
         self.change_subscriptions(|all| {
             all.retain(|known| known.topic != topic);
             all.push(subscription);
@@ -244,24 +125,41 @@ impl PushConsumer {
         self.shared.enrolled.rebalance.notify_one();
     }
 
-    async fn learn_routes(&self) -> Result<(), Error> {
-        let core = self.shared.core();
-        let topics: Vec<String> = {
-            let data = self.shared.enrolled.data.read();
-            data.subscription_data_set.iter().map(|data| data.topic.clone()).collect()
-        };
-        for topic in topics {
-            match core.route(&topic, Missing::Refuse).await {
-                // Brokers make the retry topic when they first hear of the group.
-                Err(Error::NoRoute { .. }) if topic == self.shared.retry_topic => {}
-                Err(Error::NoRoute { .. }) => {
-                    tracing::warn!(topic, group = self.shared.options.group, "topic does not exist yet");
-                    self.shared.young.lock().insert(topic);
-                }
-                route => drop(route?),
-            }
+    /// Lets no handler call begin until [`PushConsumer::resume`], and pulls no more. Calls that are running end, the
+    /// queues stay with this member, and offsets go on being committed.
+    #[doc(alias = "suspend")]
+    pub fn pause(&self) {
+        self.shared.gate.shut();
+    }
+
+    /// Goes on after [`PushConsumer::pause`].
+    pub fn resume(&self) {
+        self.shared.gate.open();
+    }
+
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        !self.shared.gate.is_open()
+    }
+
+    /// How many handler calls may run at a time.
+    pub fn concurrency(&self) -> usize {
+        self.shared.handling().map_or(0, |handling| handling.calls.limit())
+    }
+
+    /// Sets how many handler calls may run at a time; 0 is 1. Calls that are running go on.
+    #[doc(alias = "updateCorePoolSize")]
+    pub fn set_concurrency(&self, calls: usize) {
+        if let Some(handling) = self.shared.handling() {
+            handling.calls.resize(calls);
         }
-        Ok(())
+    }
+
+    /// Sets how many messages a second may go to the handler, `None` for as many as it takes.
+    pub fn set_rate_limit(&self, messages_per_second: Option<NonZeroU32>) {
+        if let Some(handling) = self.shared.handling() {
+            handling.rate.set(messages_per_second);
+        }
     }
 
     /// Stops in order: no more pulls, then the handlers that are running end, offsets are committed and the broker's
@@ -294,6 +192,9 @@ impl PushConsumer {
         let core = shared.core();
         let limit = until.saturating_duration_since(Instant::now()).max(core.options.request_timeout);
         let commit = timeout(limit, shared.commit(Answer::Wait)).await;
+        if shared.options.locks() {
+            lock::release(shared, &shared.assignment()).await;
+        }
         core.groups.remove_consumer(&shared.options.group, &shared.enrolled);
         core.unregister(None, Some(&shared.options.group)).await;
         tracing::info!(group = shared.options.group, "consumer stopped");
@@ -308,8 +209,6 @@ impl PushConsumer {
 
 impl Drop for PushConsumer {
     fn drop(&mut self) {
-        self.shared.intake.cancel();
-        self.shared.cut_off.cancel();
-        self.shared.core().groups.remove_consumer(&self.shared.options.group, &self.shared.enrolled);
+        self.shared.abandon();
     }
 }

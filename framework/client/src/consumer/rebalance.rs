@@ -6,7 +6,12 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use rocketmq_boot_protocol::{body::SubscriptionData, message::MessageQueue};
 use tokio::time::timeout;
 
-use super::{Model, allocate, offsets::Answer, push::Shared, queue::Assigned};
+use super::{
+    Division, Model, allocate,
+    offsets::Answer,
+    queue::Assigned,
+    shared::{Shared, Work},
+};
 use crate::{Error, routes::Missing};
 
 /// How long a topic without a route waits for the next look, at first. A group's retry topic comes into being a
@@ -49,7 +54,7 @@ async fn rebalance(shared: &Arc<Shared>) -> Coverage {
     for subscription in &subscriptions {
         let topic = &subscription.topic;
         match share(shared, topic).await {
-            Ok(Some(queues)) => assign(shared, subscription, &queues).await,
+            Ok(Some(share)) => assign(shared, subscription, &share).await,
             // Nobody, not even this client, is known to be in the group: the next heartbeat will tell the broker.
             Ok(None) => {
                 shared.core().pulse.notify_one();
@@ -64,12 +69,13 @@ async fn rebalance(shared: &Arc<Shared>) -> Coverage {
     coverage
 }
 
-/// The queues of a topic that are this member's; `None` when that cannot be told.
-async fn share(shared: &Shared, topic: &str) -> Result<Option<Vec<MessageQueue>>, Error> {
+/// A topic's queues, and those of them that are this member's; `None` when that cannot be told.
+async fn share(shared: &Shared, topic: &str) -> Result<Option<Share>, Error> {
     let core = shared.core();
     let route = core.route(topic, Missing::Refuse).await?;
+    let all = route.readable.clone();
     if shared.options.model == Model::Broadcasting {
-        return Ok(Some(route.readable.clone()));
+        return Ok(Some(Share { mine: all.clone(), all }));
     }
     let mut members = core.consumer_ids(&shared.options.group, topic).await?;
     if members.is_empty() {
@@ -80,41 +86,73 @@ async fn share(shared: &Shared, topic: &str) -> Result<Option<Vec<MessageQueue>>
     if !members.contains(&core.id) {
         core.pulse.notify_one();
     }
-    Ok(Some(allocate::averagely(&core.id, &members, &route.readable).to_vec()))
+    let division = Division::new(&shared.options.group, &core.id, &members, &all);
+    let mine = allocate::share(&*shared.options.allocate, &division);
+    Ok(Some(Share { mine, all }))
+}
+
+#[derive(Debug)]
+struct Share {
+    all: Vec<MessageQueue>,
+    mine: Vec<MessageQueue>,
 }
 
 /// Takes on the queues of a subscription that are new, and gives up those that went.
-async fn assign(shared: &Arc<Shared>, subscription: &SubscriptionData, mine: &[MessageQueue]) {
+async fn assign(shared: &Arc<Shared>, subscription: &SubscriptionData, share: &Share) {
     let topic = &subscription.topic;
-    revoke(shared, |queue| queue.topic == *topic && !mine.contains(queue)).await;
+    let mut changed = revoke(shared, |queue| queue.topic == *topic && !share.mine.contains(queue)).await;
     drop_dead(shared, topic);
+    changed |= take_on(shared, subscription, &share.mine);
+    if let Some(listener) = shared.options.listener.as_ref().filter(|_| changed) {
+        listener.changed(topic, &share.all, &share.mine);
+    }
+}
+
+/// Takes on the queues of a subscription that are not assigned yet; tells whether there were any.
+pub(super) fn take_on(shared: &Arc<Shared>, subscription: &SubscriptionData, mine: &[MessageQueue]) -> bool {
     let new: Vec<&MessageQueue> = {
         let queues = shared.queues.lock();
         mine.iter().filter(|queue| !queues.contains_key(*queue)).collect()
     };
+    let changed = !new.is_empty();
     for queue in new {
         tracing::info!(%queue, group = shared.options.group, "queue assigned");
         Assigned::start(shared, queue.clone(), subscription);
     }
+    let limits = shared.options.limits(mine.len());
     let queues = shared.queues.lock();
-    for assigned in queues.values().filter(|assigned| assigned.queue.topic == *topic) {
+    for assigned in queues.values().filter(|assigned| assigned.queue.topic == subscription.topic) {
         assigned.filter_by(subscription);
+        assigned.limit(limits);
     }
+    changed
 }
 
-/// Gives up the queues that `which` names, and commits how far they are consumed.
-async fn revoke(shared: &Shared, which: impl Fn(&MessageQueue) -> bool) {
+/// Gives up the queues that `which` names, and commits how far they are consumed; tells whether there were any.
+pub(super) async fn revoke(shared: &Shared, which: impl Fn(&MessageQueue) -> bool) -> bool {
     let revoked: Vec<Arc<Assigned>> =
         shared.queues.lock().extract_if(|queue, _| which(queue)).map(|(_, assigned)| assigned).collect();
     let mut offsets = Vec::new();
     for assigned in &revoked {
         tracing::info!(queue = %assigned.queue, group = shared.options.group, "queue given up");
-        offsets.extend(assigned.committed().map(|offset| (assigned.queue.clone(), offset)));
+        match &shared.work {
+            // Its own task commits and unlocks it when the call that is running has ended.
+            Work::Orderly(_, locks) => {
+                locks.leave(assigned);
+                assigned.revoke();
+                continue;
+            }
+            Work::Poll(inbox) if !inbox.commits() => {}
+            Work::Concurrent(..) | Work::Poll(_) => {
+                offsets.extend(assigned.committed().map(|offset| (assigned.queue.clone(), offset)));
+            }
+        }
         assigned.give_up();
     }
     if let Err(error) = shared.offsets.save(shared.core(), &offsets, Answer::Wait).await {
         tracing::warn!(group = shared.options.group, %error, "offsets of queues given up are not committed");
     }
+    !revoked.is_empty()
 }
 
 /// Forgets queues whose task ended or has not pulled for two minutes, so that they are taken on anew.

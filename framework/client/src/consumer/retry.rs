@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 use rocketmq_boot_protocol::{
     Command, RequestCode,
     header::send::SendBack,
-    message::{MessageView, property, record::Record},
+    message::{MessageQueue, MessageView, property, record::Record},
 };
 use tokio::time::sleep;
 
 use super::{
-    Model,
-    push::Shared,
-    verdict::{LEVEL_BY_ATTEMPT, LEVEL_DEAD},
+    pull::Kept,
+    shared::Shared,
+    verdict::{DEAD_LETTER_REASON, LEVEL_BY_ATTEMPT, LEVEL_DEAD},
     window::Window,
 };
 use crate::{
@@ -25,6 +25,9 @@ const PRODUCER_GROUP: &str = "CLIENT_INNER_PRODUCER";
 
 /// The level of a first retry; each further one is a level higher.
 const FIRST_LEVEL: i32 = 3;
+
+/// What is kept of a reason.
+const MAX_REASON_CHARS: usize = 1_000;
 
 /// Attempts and time for a message that is sent to its retry topic.
 const EFFORT: Effort<'_> = Effort::new(3, Duration::from_secs(3));
@@ -40,55 +43,72 @@ pub(super) struct Letter {
 }
 
 impl Letter {
-    pub(super) fn of(message: &MessageView) -> Self {
-        Self {
-            queue_offset: message.queue_offset,
-            physical_offset: message.physical_offset,
-            broker: Arc::clone(&message.broker_name),
-            message_id: Some(message.message_id.clone()),
-            topic: message.topic.clone(),
-        }
-    }
-
-    pub(super) fn of_record(broker: &Arc<str>, record: &Record<'_>) -> Self {
+    pub(super) fn of_record(broker: &Arc<str>, retry_topic: &str, record: &Record<'_>) -> Self {
+        let origin = record.property(property::RETRY_TOPIC).filter(|_| record.topic == retry_topic);
         Self {
             queue_offset: record.queue_offset,
             physical_offset: record.physical_offset,
             broker: Arc::clone(broker),
             message_id: record.property(property::UNIQ_KEY).map(ToOwned::to_owned),
-            topic: record.topic.to_owned(),
+            topic: origin.unwrap_or(record.topic).to_owned(),
         }
     }
 }
 
-/// Sends a message back by its place in the broker's log; when that fails and the message itself is at hand, sends
-/// a copy of it to the retry topic of any broker.
+/// Sends a message back by its place in the broker's log; when that fails, sends a copy of it to the retry topic of
+/// any broker.
 pub(super) async fn send_back(
     shared: &Shared,
-    letter: &Letter,
-    message: Option<&MessageView>,
+    queue: &MessageQueue,
+    kept: &Kept,
     level: i32,
 ) -> Result<(), SendError> {
-    let sent = match by_place(shared, letter, level).await {
-        Ok(()) => Ok(()),
-        Err(error) => match message {
-            Some(message) => {
-                tracing::debug!(group = shared.options.group, %error, "message is sent to its retry topic");
-                by_copy(shared, message, level).await
-            }
-            None => Err(SendError::NoRoute { topic: letter.topic.clone(), source: error }),
-        },
+    let sent = match place(shared, queue, kept) {
+        Some(letter) => by_place(shared, &letter, level).await,
+        None => Err(Error::UnknownBroker { broker: queue.broker_name.clone() }),
     };
-    if sent.is_ok() && shared.core().routes.known(&shared.retry_topic).is_none() {
-        // The retry topic came into being with this message at the latest; it should be consumed in time.
-        shared.enrolled.rebalance.notify_one();
-    }
+    let sent = match sent {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            tracing::debug!(group = shared.options.group, %error, "message is sent to its retry topic");
+            by_copy(shared, queue, kept, level, None).await
+        }
+    };
+    announce(shared, sent.is_ok());
     sent
 }
 
-/// How many failed deliveries the group allows.
-fn max_retries(shared: &Shared) -> i32 {
-    i32::try_from(shared.options.max_attempts - 1).unwrap_or(i32::MAX)
+/// Has a message buried now. A copy that has failed too often is sent, which the broker takes for a dead letter: it
+/// can say why. When that fails the broker is asked to bury the message itself.
+pub(super) async fn bury(
+    shared: &Shared,
+    queue: &MessageQueue,
+    kept: &Kept,
+    reason: &str,
+) -> Result<(), SendError> {
+    let group = &shared.options.group;
+    tracing::warn!(group, %queue, offset = kept.offset, reason, "message goes to the dead letters");
+    let error = match by_copy(shared, queue, kept, LEVEL_DEAD, Some(reason)).await {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    tracing::debug!(group, %error, "message is buried by its place");
+    match place(shared, queue, kept) {
+        Some(letter) => by_place(shared, &letter, LEVEL_DEAD).await.map_err(|_| error),
+        None => Err(error),
+    }
+}
+
+fn place(shared: &Shared, queue: &MessageQueue, kept: &Kept) -> Option<Letter> {
+    let record = Record::decode(&kept.record).ok()?;
+    Some(Letter::of_record(&Arc::from(queue.broker_name.as_str()), &shared.retry_topic, &record))
+}
+
+/// The retry topic came into being with its first message at the latest; it should be consumed in time.
+fn announce(shared: &Shared, sent: bool) {
+    if sent && shared.core().routes.known(&shared.retry_topic).is_none() {
+        shared.enrolled.rebalance.notify_one();
+    }
 }
 
 async fn by_place(shared: &Shared, letter: &Letter, level: i32) -> Result<(), Error> {
@@ -99,19 +119,29 @@ async fn by_place(shared: &Shared, letter: &Letter, level: i32) -> Result<(), Er
         origin_message_id: letter.message_id.clone(),
         origin_topic: Some(letter.topic.clone()),
         unit_mode: false,
-        max_reconsume_times: Some(max_retries(shared)),
+        max_reconsume_times: Some(shared.options.max_retries()),
     };
     let request = Command::request(RequestCode::CONSUMER_SEND_MSG_BACK, &header);
     let peer = shared.core().master(&letter.broker)?;
     shared.core().ask(&peer, "take a message back", request).await.map(drop)
 }
 
-async fn by_copy(shared: &Shared, message: &MessageView, level: i32) -> Result<(), SendError> {
-    let outgoing = copy(&shared.options.group, &shared.retry_topic, max_retries(shared), message, level);
+async fn by_copy(
+    shared: &Shared,
+    queue: &MessageQueue,
+    kept: &Kept,
+    level: i32,
+    reason: Option<&str>,
+) -> Result<(), SendError> {
+    let (Some(handling), Some(message)) = (shared.handling(), kept.view(shared, &queue.broker_name)) else {
+        return Err(SendError::Closed);
+    };
+    let max_retries = shared.options.max_retries();
+    let outgoing = copy(&shared.retry_topic, max_retries, &message, level, reason);
     let outgoing = outgoing
         .map_err(|source| SendError::Message { topic: shared.retry_topic.clone(), source: source.into() })?;
     let ids = vec![message.message_id.clone()];
-    match deliver(shared.core(), &outgoing, ids, &Choice::Turn, &shared.turn, EFFORT).await {
+    match deliver(shared.core(), &outgoing, ids, &Choice::Turn, &handling.turn, EFFORT).await {
         // It is stored; the group will see it.
         Err(SendError::NotDurable { .. }) => Ok(()),
         sent => sent.map(drop),
@@ -120,13 +150,12 @@ async fn by_copy(shared: &Shared, message: &MessageView, level: i32) -> Result<(
 
 /// The message as a send to the retry topic.
 fn copy(
-    group: &str,
     retry_topic: &str,
     max_retries: i32,
     message: &MessageView,
     level: i32,
+    reason: Option<&str>,
 ) -> Result<Outgoing, property::PropertyError> {
-    debug_assert!(retry_topic.ends_with(group));
     let mut properties = message.properties.clone();
     if properties.get(property::RETRY_TOPIC).is_none() {
         properties.insert(property::RETRY_TOPIC, &message.topic)?;
@@ -137,15 +166,27 @@ fn copy(
     for left_behind in [property::TRAN_MSG, property::RECONSUME_TIME, property::MAX_RECONSUME_TIMES] {
         properties.remove(left_behind);
     }
-    let delay = match level {
-        LEVEL_BY_ATTEMPT | LEVEL_DEAD => message.reconsume_times.saturating_add(FIRST_LEVEL),
-        level => level,
-    };
-    properties.insert(property::DELAY, &delay.to_string())?;
+    match level {
+        // Some brokers would hold a dead letter back like any other message.
+        LEVEL_DEAD => properties.remove(property::DELAY),
+        LEVEL_BY_ATTEMPT => {
+            let delay = message.reconsume_times.saturating_add(FIRST_LEVEL);
+            properties.insert(property::DELAY, &delay.to_string())?;
+        }
+        level => properties.insert(property::DELAY, &level.to_string())?,
+    }
     let reconsumed = match level {
         // A broker buries what has failed more often than it may.
-        LEVEL_DEAD => max_retries.saturating_add(1),
-        _ => message.reconsume_times.saturating_add(1),
+        LEVEL_DEAD => {
+            let max_retries = max_retries.min(i32::MAX - 1);
+            properties.insert(property::DLQ_ORIGIN_TOPIC, &message.topic)?;
+            properties.insert(property::DLQ_ORIGIN_MESSAGE_ID, &message.message_id)?;
+            if let Some(reason) = reason.map(legible).filter(|reason| !reason.is_empty()) {
+                properties.insert(DEAD_LETTER_REASON, &reason)?;
+            }
+            (max_retries + 1, max_retries)
+        }
+        _ => (message.reconsume_times.saturating_add(1), max_retries),
     };
     Ok(Outgoing {
         group: PRODUCER_GROUP.to_owned(),
@@ -154,22 +195,28 @@ fn copy(
         properties: properties.as_str().to_owned(),
         flag: message.flag,
         born_timestamp: message.born_timestamp,
-        reconsumed: Some((reconsumed, max_retries)),
+        reconsumed: Some(reconsumed),
         ..Outgoing::default()
     })
 }
 
+/// A reason as a property can hold it.
+fn legible(reason: &str) -> String {
+    let separators = [char::from(property::NAME_SEPARATOR), char::from(property::SEPARATOR)];
+    reason.chars().filter(|char| !separators.contains(char)).take(MAX_REASON_CHARS).collect()
+}
+
 /// Has a message that cannot be read buried by its broker, however often that has to be tried: the handler cannot
-/// judge it, and skipping it would lose it.
-pub(super) fn bury(shared: &Arc<Shared>, window: &Arc<Window>, letter: Letter) {
-    if shared.options.model == Model::Broadcasting {
+/// judge it, and skipping it would lose it. Who polls has no dead letters; for them it is passed over.
+pub(super) fn bury_unread(shared: &Arc<Shared>, window: &Arc<Window>, letter: Letter) {
+    if !shared.options.retries() {
         window.settle(letter.queue_offset);
         return;
     }
     let (undertaker, window) = (Arc::clone(shared), Arc::clone(window));
     shared.spawn_handling(async move {
         let shared = undertaker;
-        while let Err(error) = send_back(&shared, &letter, None, LEVEL_DEAD).await {
+        while let Err(error) = by_place(&shared, &letter, LEVEL_DEAD).await {
             tracing::warn!(group = shared.options.group, %error, "message could not be buried yet");
             let pause = sleep(shared.options.pause_after_error);
             if shared.intake.run_until_cancelled(pause).await.is_none() {
@@ -207,7 +254,7 @@ mod tests {
     }
 
     fn copied(message: &MessageView, level: i32) -> (Option<(i32, i32)>, property::Properties) {
-        let outgoing = copy("g", "%RETRY%g", 16, message, level).unwrap();
+        let outgoing = copy("%RETRY%g", 16, message, level, Some("no\u{2}such\u{1}order")).unwrap();
         assert_eq!((outgoing.topic.as_str(), &outgoing.body[..]), ("%RETRY%g", &b"body"[..]));
         (outgoing.reconsumed, outgoing.properties.into())
     }
@@ -241,6 +288,11 @@ mod tests {
 
     #[test]
     fn a_dead_letter_has_failed_once_too_often() {
-        assert_eq!(copied(&message(0, ""), LEVEL_DEAD).0, Some((17, 16)));
+        let (reconsumed, properties) = copied(&message(0, "UNIQ_KEY\x01id\x02"), LEVEL_DEAD);
+        assert_eq!(reconsumed, Some((17, 16)));
+        let values = [DEAD_LETTER_REASON, "DLQ_ORIGIN_TOPIC", "DLQ_ORIGIN_MESSAGE_ID"];
+        let values = values.map(|key| properties.get(key));
+        assert_eq!(values, [Some("nosuchorder"), Some("orders"), Some("id")]);
+        assert_eq!(copied(&message(0, ""), LEVEL_BY_ATTEMPT).1.get(DEAD_LETTER_REASON), None);
     }
 }

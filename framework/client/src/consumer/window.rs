@@ -7,9 +7,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 /// When a queue is full.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Messages.
     pub(crate) count: usize,
@@ -24,26 +25,41 @@ pub(crate) struct Limits {
 #[doc(alias = "ProcessQueue")]
 #[derive(Debug)]
 pub(crate) struct Window {
-    limits: Limits,
     state: Mutex<State>,
     room: Notify,
+    closed: CancellationToken,
 }
 
 #[derive(Debug)]
 struct State {
+    limits: Limits,
     /// Bytes by offset.
     out: BTreeMap<i64, u64>,
     bytes: u64,
     /// The offset behind everything that was pulled.
     next: i64,
-    closed: bool,
+}
+
+/// What a window holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) count: usize,
+    pub(crate) bytes: u64,
+    /// The smallest and the largest offset.
+    pub(crate) span: Option<(i64, i64)>,
 }
 
 impl Window {
     /// An empty window in front of `next`.
     pub(crate) fn new(next: i64, limits: Limits) -> Self {
-        let state = State { out: BTreeMap::new(), bytes: 0, next, closed: false };
-        Self { limits, state: Mutex::new(state), room: Notify::new() }
+        let state = State { limits, out: BTreeMap::new(), bytes: 0, next };
+        Self { state: Mutex::new(state), room: Notify::new(), closed: CancellationToken::new() }
+    }
+
+    /// Sets when it is full from now on.
+    pub(crate) fn limit(&self, limits: Limits) {
+        self.state.lock().limits = limits;
+        self.room.notify_one();
     }
 
     /// Takes in what a pull brought; `next` is where the following pull begins.
@@ -63,7 +79,7 @@ impl Window {
         if let Some(bytes) = state.out.remove(&offset) {
             state.bytes -= bytes;
         }
-        let room = !self.is_full(&state);
+        let room = !state.is_full();
         drop(state);
         if room {
             self.room.notify_one();
@@ -76,16 +92,18 @@ impl Window {
         state.out.first_key_value().map_or(state.next, |(offset, _)| *offset)
     }
 
-    /// How many messages are out.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.state.lock().out.len()
+    /// What is out.
+    pub(crate) fn held(&self) -> Held {
+        let state = self.state.lock();
+        let first = state.out.first_key_value().map(|(offset, _)| *offset);
+        let last = state.out.last_key_value().map(|(offset, _)| *offset);
+        Held { count: state.out.len(), bytes: state.bytes, span: first.zip(last) }
     }
 
     /// Waits until another pull fits, but no longer than `limit`; tells whether one fits.
     pub(crate) async fn room(&self, limit: Duration) -> bool {
         let wait = async {
-            while self.is_full(&self.state.lock()) {
+            while self.state.lock().is_full() {
                 self.room.notified().await;
             }
         };
@@ -94,20 +112,28 @@ impl Window {
 
     /// Gives the queue up: what is out is somebody else's now and must not be settled here.
     pub(crate) fn close(&self) {
-        self.state.lock().closed = true;
+        self.closed.cancel();
     }
 
     /// Whether the queue was given up.
     pub(crate) fn is_closed(&self) -> bool {
-        self.state.lock().closed
+        self.closed.is_cancelled()
     }
 
-    fn is_full(&self, state: &State) -> bool {
-        let span = match (state.out.first_key_value(), state.out.last_key_value()) {
+    /// Waits for `wait`, or until the queue is given up; tells whether it is still held.
+    pub(crate) async fn outlives(&self, wait: impl Future<Output = ()>) -> bool {
+        self.closed.run_until_cancelled(wait).await.is_some()
+    }
+}
+
+impl State {
+    fn is_full(&self) -> bool {
+        let span = match (self.out.first_key_value(), self.out.last_key_value()) {
             (Some((first, _)), Some((last, _))) => last.abs_diff(*first),
             _ => 0,
         };
-        state.out.len() >= self.limits.count || state.bytes >= self.limits.bytes || span >= self.limits.span
+        let limits = &self.limits;
+        self.out.len() >= limits.count || self.bytes >= limits.bytes || span >= limits.span
     }
 }
 
@@ -122,7 +148,7 @@ mod tests {
     const LIMITS: Limits = Limits { count: 4, bytes: 100, span: 10 };
 
     fn full(window: &Window) -> bool {
-        window.is_full(&window.state.lock())
+        window.state.lock().is_full()
     }
 
     proptest! {
@@ -147,7 +173,7 @@ mod tests {
                 prop_assert_eq!(committed, out.first().copied().unwrap_or(next));
                 prop_assert!(committed >= last);
                 last = committed;
-                prop_assert_eq!(window.len(), out.len());
+                prop_assert_eq!(window.held().count, out.len());
             }
         }
     }
@@ -179,7 +205,27 @@ mod tests {
         assert!(!full(&window));
         window.settle(0);
         window.settle(0);
-        assert_eq!((window.len(), window.committed()), (0, 1));
+        assert_eq!((window.held().count, window.committed()), (0, 1));
+    }
+
+    #[test]
+    fn what_is_held_is_told() {
+        let window = Window::new(0, LIMITS);
+        assert_eq!(window.held(), Held::default());
+        window.add([(3, 10), (5, 20)], 6);
+        assert_eq!(window.held(), Held { count: 2, bytes: 30, span: Some((3, 5)) });
+    }
+
+    #[tokio::test]
+    async fn a_larger_limit_makes_room() {
+        let window = Window::new(0, LIMITS);
+        window.add((0..4).map(|offset| (offset, 1)), 4);
+        assert!(!window.room(Duration::ZERO).await);
+        window.limit(Limits { count: 5, ..LIMITS });
+        assert!(window.room(Duration::ZERO).await);
+        assert!(window.outlives(std::future::ready(())).await);
+        window.close();
+        assert!(!window.outlives(std::future::pending()).await);
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use rocketmq_boot_protocol::{
     Command, RequestCode,
-    header::timer::{RecallMessage, RecallMessageReply},
+    header::recall::{RecallMessage, RecallMessageReply},
 };
 
 use super::Shared;
@@ -26,7 +26,8 @@ pub(super) async fn recall(shared: &Shared, topic: &str, handle: &str) -> Result
     let header = RecallMessage {
         producer_group: Some(shared.group.clone()),
         topic: topic.into_owned(),
-        recall_handle: handle.to_owned(),
+        recall_handle: Some(handle.to_owned()),
+        broker_name: Some(broker),
     };
     let request = Command::request(RequestCode::RECALL_MESSAGE, &header);
     let answer = core.ask(&peer, "recall a message", request).await?;

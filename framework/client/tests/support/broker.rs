@@ -8,16 +8,16 @@ use rocketmq_boot_protocol::{
     body::{
         BrokerData, Heartbeat, QueueData, TopicRoute,
         dialect::{self, Dialect},
-        group::ConsumerIds,
+        group::{ConsumerIds, LockBatch, LockedQueues},
         lenient,
     },
     header::{
         group::{ConsumerGroup, UnregisterClient},
-        offset::{OffsetReply, QueryConsumerOffset, QueueOffset, UpdateConsumerOffset},
+        offset::{OffsetReply, QueryConsumerOffset, QueueOffset, SearchOffset, UpdateConsumerOffset},
         pull::{PullMessage, PullMessageReply, sys_flag},
+        recall::{RecallMessage, RecallMessageReply},
         reply::PushReply,
         send::{SendBack, SendMessageReply, SendMessageShort},
-        timer::{RecallMessage, RecallMessageReply},
         topic::TopicName,
         transaction::{CheckTransactionState, EndTransaction},
     },
@@ -53,7 +53,11 @@ impl Broker {
             RequestCode::END_TRANSACTION => self.end_transaction(request),
             RequestCode::RECALL_MESSAGE => self.recall(request),
             RequestCode::CONSUMER_SEND_MSG_BACK => self.send_back(request),
-            RequestCode::PULL_MESSAGE => self.pull(request).await,
+            RequestCode::PULL_MESSAGE | RequestCode::LITE_PULL_MESSAGE => self.pull(request).await,
+            RequestCode::LOCK_BATCH_MQ => self.lock(request),
+            RequestCode::UNLOCK_BATCH_MQ => self.unlock(request),
+            RequestCode::SEARCH_OFFSET_BY_TIMESTAMP => self.search(request),
+            RequestCode::CHECK_CLIENT_CONFIG => Ok(Command::success(request)),
             RequestCode::QUERY_CONSUMER_OFFSET => self.query_offset(request),
             RequestCode::UPDATE_CONSUMER_OFFSET => self.update_offset(request),
             RequestCode::GET_MAX_OFFSET | RequestCode::GET_MIN_OFFSET => self.bound(request),
@@ -74,14 +78,18 @@ impl Broker {
             None if topic == "TBW102" && state.template => 8,
             None => return Ok(Command::failure(request, ResponseCode::TOPIC_NOT_EXIST, "no such topic")),
         };
-        let cluster = self.cluster.lock();
+        let (cluster, slaves) = (self.cluster.lock(), self.slaves.lock());
+        let slaves_of = |name: &str| {
+            let of_name = slaves.iter().filter(|(master, ..)| master == name);
+            of_name.map(|(_, id, address)| (*id, address.clone())).collect::<Vec<_>>()
+        };
         let route = TopicRoute {
             broker_datas: cluster
                 .iter()
                 .map(|(name, address)| BrokerData {
                     cluster: CLUSTER.to_owned(),
                     broker_name: name.clone(),
-                    broker_addrs: [(0, address.clone())].into_iter().collect(),
+                    broker_addrs: [(0, address.clone())].into_iter().chain(slaves_of(name)).collect(),
                     ..BrokerData::default()
                 })
                 .collect(),
@@ -176,8 +184,56 @@ impl Broker {
         Ok(Command::success(request).with_body(dialect::write(&ids, Dialect::Standard)))
     }
 
+    fn lock(&self, request: &Command) -> Result<Command, DecodeError> {
+        let batch: LockBatch = lenient::read("locks", &request.body)?;
+        let mut state = self.state.lock();
+        let mut held = LockedQueues::default();
+        for queue in batch.mq_set {
+            let key = (batch.consumer_group.clone(), queue.topic.clone(), queue.queue_id);
+            if *state.locks.entry(key).or_insert_with(|| batch.client_id.clone()) == batch.client_id {
+                held.lock_ok_mq_set.push(queue);
+            }
+        }
+        drop(state);
+        self.news.notify_waiters();
+        Ok(Command::success(request).with_body(dialect::write(&held, Dialect::Fastjson)))
+    }
+
+    fn unlock(&self, request: &Command) -> Result<Command, DecodeError> {
+        let batch: LockBatch = lenient::read("locks", &request.body)?;
+        for queue in batch.mq_set {
+            let key = (batch.consumer_group.clone(), queue.topic.clone(), queue.queue_id);
+            let locks = &mut self.state.lock().locks;
+            if locks.get(&key) == Some(&batch.client_id) {
+                locks.remove(&key);
+            }
+        }
+        self.news.notify_waiters();
+        Ok(Command::success(request))
+    }
+
+    /// Every message was stored at its own offset.
+    fn search(&self, request: &Command) -> Result<Command, DecodeError> {
+        let header = request.header::<SearchOffset>()?;
+        let end = self.end(&header.topic, header.queue_id);
+        Ok(Command::success(request).with_header(&OffsetReply { offset: header.timestamp.clamp(0, end) }))
+    }
+
+    fn end(&self, topic: &str, queue: i32) -> i64 {
+        let state = self.state.lock();
+        let queue = state.topics.get(topic).and_then(|queues| queues.get(index(queue)));
+        i64::try_from(queue.map_or(0, Vec::len)).unwrap()
+    }
+
     fn send(&self, request: &Command) -> Result<Command, DecodeError> {
-        let header = request.header::<SendMessageShort>()?;
+        let mut header = request.header::<SendMessageShort>()?;
+        // What has failed too often does not come back.
+        if let Some(group) = header.topic.strip_prefix("%RETRY%")
+            && header.max_reconsume_times.is_some_and(|limit| header.reconsume_times > limit)
+        {
+            header.topic = dlq_topic(group);
+            header.queue_id = 0;
+        }
         let queue_id = usize::try_from(header.queue_id).unwrap();
         let properties = header.properties.clone().unwrap_or_default();
         let mut draft = draft(&header.topic, &request.body, properties.as_bytes());
@@ -276,7 +332,7 @@ impl Broker {
 
     fn recall(&self, request: &Command) -> Result<Command, DecodeError> {
         let header = request.header::<RecallMessage>()?;
-        let reply = RecallMessageReply { message_id: header.recall_handle };
+        let reply = RecallMessageReply { message_id: header.recall_handle.unwrap_or_default() };
         Ok(Command::success(request).with_header(&reply))
     }
 
@@ -353,7 +409,7 @@ impl Broker {
         let end = i64::try_from(queue.len()).unwrap();
         let reply = |code, next| {
             let reply = PullMessageReply {
-                suggest_which_broker_id: 0,
+                suggest_which_broker_id: state.suggest,
                 next_begin_offset: next,
                 min_offset: state.min_offset,
                 max_offset: end,

@@ -56,6 +56,8 @@ pub(crate) struct Broker {
     /// Rung at every request and every append.
     pub(crate) news: Notify,
     pub(crate) cluster: Mutex<Vec<(String, String)>>,
+    /// Slaves: the master's name, the slave's id and its address.
+    pub(crate) slaves: Mutex<Vec<(String, i64, String)>>,
 }
 
 #[derive(Default)]
@@ -66,10 +68,14 @@ pub(crate) struct State {
     pub(crate) template: bool,
     pub(crate) offsets: HashMap<(String, String, i32), i64>,
     pub(crate) members: HashMap<String, HashMap<String, Member>>,
+    /// Who holds a queue's lock, by group, topic and queue.
+    pub(crate) locks: HashMap<(String, String, i32), String>,
     pub(crate) connections: HashMap<u64, mpsc::UnboundedSender<Option<Vec<u8>>>>,
     pub(crate) requests: Vec<Command>,
     pub(crate) instead: HashMap<i32, Vec<Instead>>,
     pub(crate) always: HashMap<i32, Instead>,
+    /// The broker id that pulls are told to go to.
+    pub(crate) suggest: i64,
     /// The lowest offset of every queue.
     pub(crate) min_offset: i64,
     /// Connections of producers, by group and by client.
@@ -102,6 +108,7 @@ impl Cluster {
                 state: Mutex::default(),
                 news: Notify::new(),
                 cluster: Mutex::new(all.clone()),
+                slaves: Mutex::default(),
             });
             tokio::spawn(Arc::clone(&broker).listen(listener));
             broker
@@ -154,6 +161,11 @@ impl Broker {
     /// How many messages lie in a topic.
     pub(crate) fn stored(&self, topic: &str) -> usize {
         self.state.lock().topics.get(topic).map_or(0, |queues| queues.iter().map(Vec::len).sum())
+    }
+
+    /// The records of a topic, queue after queue.
+    pub(crate) fn records(&self, topic: &str) -> Vec<Vec<u8>> {
+        self.state.lock().topics.get(topic).map_or_else(Vec::new, |queues| queues.concat())
     }
 
     pub(crate) fn committed(&self, group: &str, topic: &str, queue: i32) -> Option<i64> {

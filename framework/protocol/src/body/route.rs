@@ -34,6 +34,9 @@ pub struct BrokerData {
     pub cluster: String,
     /// Whether a slave may stand in for a lost master.
     pub enable_acting_master: bool,
+    /// The zone that the broker says it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone_name: Option<String>,
 }
 
 impl BrokerData {
@@ -41,6 +44,26 @@ impl BrokerData {
     pub fn master(&self) -> Option<&str> {
         self.broker_addrs.0.get(&0).map(String::as_str)
     }
+}
+
+/// The addresses of a broker and its slaves, the answer to 901.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BrokerMembers {
+    /// The group of those who share the broker's name.
+    pub broker_member_group: BrokerMemberGroup,
+}
+
+/// Those who share a broker's name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BrokerMemberGroup {
+    /// Address by broker id; 0 is the master.
+    pub broker_addrs: IdMap<String>,
+    /// The name.
+    pub broker_name: String,
+    /// The cluster.
+    pub cluster: String,
 }
 
 /// A topic's queues on one broker.

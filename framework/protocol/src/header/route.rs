@@ -45,6 +45,15 @@ headers! {
         cluster: String = "cluster",
     }
 
+    /// Names a broker of a cluster: 901.
+    #[doc(alias = "GetBrokerMemberGroupRequestHeader")]
+    BrokerOfCluster {
+        /// The cluster.
+        cluster_name: Option<String> = "clusterName",
+        /// The broker.
+        broker_name: String = "brokerName",
+    }
+
     /// Names a broker: 205 and 327.
     #[doc(alias = "WipeWritePermOfBrokerRequestHeader")]
     #[doc(alias = "AddWritePermOfBrokerRequestHeader")]

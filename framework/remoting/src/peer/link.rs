@@ -10,7 +10,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{
         Arc, Weak,
-        atomic::{AtomicI32, AtomicUsize, Ordering},
+        atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering},
     },
     task::Poll,
     time::Duration,
@@ -22,7 +22,7 @@ use socket2::SockRef;
 use tokio::{
     net::TcpStream,
     task::JoinSet,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -58,6 +58,9 @@ pub(super) struct Link {
     burst: AtomicUsize,
     /// What the server said in its last answer; 0 before the first.
     version: AtomicI32,
+    made_at: Instant,
+    /// When the last bytes arrived, in ms after it was made.
+    heard_at: AtomicU64,
     stop: CancellationToken,
 }
 
@@ -77,6 +80,8 @@ pub(super) async fn connect(peer: &Arc<Inner>) -> Result<Arc<Link>, Error> {
         max_frame_bytes: options.max_frame_bytes,
         burst: AtomicUsize::new(0),
         version: AtomicI32::new(0),
+        made_at: Instant::now(),
+        heard_at: AtomicU64::new(0),
         stop: CancellationToken::new(),
     });
     let owner = Owner {
@@ -119,6 +124,12 @@ impl Link {
     /// The version that the server gave itself.
     pub(super) fn version(&self) -> Option<i32> {
         Some(self.version.load(Ordering::Relaxed)).filter(|version| *version > 0)
+    }
+
+    /// How long nothing has arrived.
+    pub(super) fn silent_for(&self) -> Duration {
+        let heard = Duration::from_millis(self.heard_at.load(Ordering::Relaxed));
+        self.made_at.elapsed().saturating_sub(heard)
     }
 
     /// Sends the request that `encode` appends, waiting for room when too much is unwritten; the call that comes
@@ -298,6 +309,8 @@ impl Owner {
     /// Handles the whole frames that have been read.
     fn frames(&mut self) -> Result<(), Error> {
         self.link.outbox.touch();
+        let heard = u64::try_from(self.link.made_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.link.heard_at.store(heard, Ordering::Relaxed);
         let buffer = std::mem::take(&mut self.arrivals.buffer);
         let (mut at, mut answered) = (0, 0);
         let outcome = loop {

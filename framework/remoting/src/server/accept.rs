@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::{
     net::TcpStream,
@@ -20,7 +21,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Phase, Shared};
+use super::{Phase, Shared, shard::Arrival};
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -46,22 +47,28 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Deals connections to shards.
 pub(super) struct Dealer {
-    shards: Vec<mpsc::Sender<std::net::TcpStream>>,
+    shards: Vec<mpsc::Sender<Arrival>>,
     next: AtomicUsize,
     shared: Arc<Shared>,
+    refused: Seldom,
 }
 
 impl Dealer {
-    pub(super) fn new(shards: Vec<mpsc::Sender<std::net::TcpStream>>, shared: Arc<Shared>) -> Self {
-        Self { shards, next: AtomicUsize::new(0), shared }
+    pub(super) fn new(shards: Vec<mpsc::Sender<Arrival>>, shared: Arc<Shared>) -> Self {
+        Self { shards, next: AtomicUsize::new(0), shared, refused: Seldom::default() }
     }
 
     async fn deal(&self, stream: TcpStream, remote: SocketAddr) {
-        let (limit, count) = (self.shared.options.max_connections, &self.shared.connections);
-        if count.load(Ordering::Relaxed) >= limit {
-            tracing::warn!(%remote, limit, "a connection was refused, there are too many");
-            return;
-        }
+        let seat = match self.shared.seats.take(remote.ip()) {
+            Ok(seat) => seat,
+            Err(reason) => {
+                // Whoever knocks in a loop must not fill the log.
+                if let Some(since_last) = self.refused.count(self.shared.options.clock.monotonic()) {
+                    tracing::warn!(%remote, %reason, since_last, "connections are refused");
+                }
+                return;
+            }
+        };
         let stream = match stream.set_nodelay(true).and_then(|()| stream.into_std()) {
             Ok(stream) => stream,
             Err(error) => {
@@ -69,11 +76,27 @@ impl Dealer {
                 return;
             }
         };
-        count.fetch_add(1, Ordering::Relaxed);
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.shards.len();
-        if self.shards[turn].send(stream).await.is_err() {
-            count.fetch_sub(1, Ordering::Relaxed);
+        // Without its shard, which ends with the server, the connection ends here.
+        let _ = self.shards[turn].send(Arrival { stream, seat }).await;
+    }
+}
+
+/// Something that is worth a line in the log once in a while only.
+#[derive(Debug, Default)]
+struct Seldom(Mutex<(Option<Duration>, u64)>);
+
+impl Seldom {
+    /// Counts one more at `now`; gives how many there were since the last that was worth a line, when this one is.
+    fn count(&self, now: Duration) -> Option<u64> {
+        const PAUSE: Duration = Duration::from_secs(10);
+        let mut state = self.0.lock();
+        state.1 += 1;
+        if state.0.is_some_and(|last| now.saturating_sub(last) < PAUSE) {
+            return None;
         }
+        state.0 = Some(now);
+        Some(std::mem::take(&mut state.1))
     }
 }
 
@@ -110,5 +133,20 @@ async fn accept(listener: &tokio::net::TcpListener, dealer: &Dealer) {
                 pause = (pause * 2).min(BACK_OFF.1);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_fill_no_log() {
+        let refused = Seldom::default();
+        let at = |seconds| refused.count(Duration::from_secs(seconds));
+        assert_eq!(
+            [at(0), at(1), at(9), at(10), at(11), at(30)],
+            [Some(1), None, None, Some(3), None, Some(2)]
+        );
     }
 }

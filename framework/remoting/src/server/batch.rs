@@ -63,6 +63,11 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Whether answers could not be written any more, so that handling the rest of the batch serves nobody.
+    pub fn is_lost(&self) -> bool {
+        self.doomed.is_some()
+    }
+
     fn write_out(&mut self) {
         if !self.out.is_empty() && self.connection.send(self.out).is_err() {
             // More is unwritten than the limit although reading paused long before: nobody reads these answers.

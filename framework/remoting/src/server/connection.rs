@@ -6,7 +6,7 @@ use std::{
     net::{Shutdown, SocketAddr},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -49,6 +49,8 @@ pub struct Connection {
     closed: AtomicBool,
     deferred: AtomicUsize,
     deferred_bytes: AtomicUsize,
+    /// Twice the batches of frames that were read, and one more while a frame is not whole.
+    reading: AtomicU64,
     limits: Limits,
     attachment: OnceLock<Box<dyn Any + Send + Sync>>,
 }
@@ -75,6 +77,7 @@ impl Connection {
             closed: AtomicBool::new(false),
             deferred: AtomicUsize::new(0),
             deferred_bytes: AtomicUsize::new(0),
+            reading: AtomicU64::new(0),
             limits: Limits {
                 frame_bytes: options.max_frame_bytes,
                 deferred: options.max_deferred,
@@ -193,6 +196,24 @@ impl Connection {
                 && self.outbox.unwritten_and_poke() >= self.limits.pause_unwritten_bytes)
     }
 
+    /// Notes that frames were read whole.
+    pub(super) fn note_frames(&self) {
+        // Only the connection's session changes it.
+        self.reading.store((self.reading.load(Ordering::Relaxed) | 1) + 1, Ordering::Relaxed);
+    }
+
+    /// Notes whether the beginning of a frame is there.
+    pub(super) fn note_begun(&self, begun: bool) {
+        let before = self.reading.load(Ordering::Relaxed);
+        self.reading.store(before & !1 | u64::from(begun), Ordering::Relaxed);
+    }
+
+    /// The frame that is not whole yet.
+    pub(super) fn reading(&self) -> Option<Reading> {
+        let reading = self.reading.load(Ordering::Relaxed);
+        (reading & 1 == 1).then_some(Reading(reading))
+    }
+
     /// Counts a deferred request until the guard is dropped.
     pub(super) fn defer(self: &Arc<Self>, bytes: usize) -> Deferred {
         self.deferred.fetch_add(1, Ordering::AcqRel);
@@ -217,6 +238,17 @@ impl fmt::Debug for Connection {
             .field("id", &self.id)
             .field("remote", &self.remote)
             .finish_non_exhaustive()
+    }
+}
+
+/// A frame of which the beginning was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reading(u64);
+
+impl Reading {
+    /// Whether no frame was read before it.
+    pub(super) fn is_first(self) -> bool {
+        self.0 == 1
     }
 }
 

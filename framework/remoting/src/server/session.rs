@@ -109,7 +109,12 @@ impl Session {
         let arrived = free.filled().len();
         let bytes = &buffer[..kept + arrived];
         let rest = match self.handle(bytes) {
-            Ok(taken) => &bytes[taken..],
+            Ok(taken) => {
+                if taken > 0 {
+                    self.connection.note_frames();
+                }
+                &bytes[taken..]
+            }
             Err(end) => return Poll::Ready(Err(end)),
         };
         Poll::Ready(self.keep(rest).map(|()| arrived))
@@ -125,6 +130,7 @@ impl Session {
             Ok(arrived) => {
                 let frame = std::mem::take(&mut self.tail);
                 self.large = None;
+                self.connection.note_frames();
                 Poll::Ready(self.handle(&frame).map(|_| arrived))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -173,6 +179,7 @@ impl Session {
             self.tail.shrink_to(0);
         }
         self.tail.extend_from_slice(rest);
+        self.connection.note_begun(!rest.is_empty());
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::{
     future::poll_fn,
     io,
     rc::Rc,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -21,6 +21,8 @@ use tokio::{
 
 use super::{
     Connection, Phase, Shared,
+    connection::Reading,
+    seats::Seat,
     session::{End, Session},
 };
 
@@ -81,10 +83,19 @@ pub(super) struct Shard {
     dealt: u64,
 }
 
+/// A connection that was just accepted.
+pub(super) struct Arrival {
+    pub(super) stream: std::net::TcpStream,
+    pub(super) seat: Seat,
+}
+
 struct Entry {
     connection: Arc<Connection>,
     /// The monotonic time at which it was last seen active.
     active: Duration,
+    /// The frame that was not whole when last looked at, and since when.
+    begun: Option<(Reading, Duration)>,
+    _seat: Seat,
 }
 
 impl Shard {
@@ -93,7 +104,7 @@ impl Shard {
         index: usize,
         shared: Arc<Shared>,
         phase: watch::Receiver<Phase>,
-    ) -> io::Result<(mpsc::Sender<std::net::TcpStream>, thread::JoinHandle<()>)> {
+    ) -> io::Result<(mpsc::Sender<Arrival>, thread::JoinHandle<()>)> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (sender, arrivals) = mpsc::channel(ARRIVALS);
         let name = format!("{}-shard-{index}", shared.options.name);
@@ -111,17 +122,13 @@ impl Shard {
         Ok((sender, thread))
     }
 
-    async fn run(
-        mut self,
-        mut arrivals: mpsc::Receiver<std::net::TcpStream>,
-        mut phase: watch::Receiver<Phase>,
-    ) {
+    async fn run(mut self, mut arrivals: mpsc::Receiver<Arrival>, mut phase: watch::Receiver<Phase>) {
         let idle = self.local.shared.options.idle;
         let mut ticks = interval((idle / TICKS).clamp(Duration::from_millis(1), LONGEST_TICK));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                Some(stream) = arrivals.recv() => self.begin(stream),
+                Some(arrival) = arrivals.recv() => self.begin(arrival),
                 Some(ended) = self.sessions.join_next_with_id() => self.ended(ended),
                 _ = ticks.tick() => self.tick(idle),
                 changed = phase.changed() => {
@@ -140,11 +147,9 @@ impl Shard {
     }
 
     /// Lets the sessions write what they have, then closes them.
-    async fn finish(&mut self, mut arrivals: mpsc::Receiver<std::net::TcpStream>, until: Instant) {
+    async fn finish(&mut self, mut arrivals: mpsc::Receiver<Arrival>, until: Instant) {
         arrivals.close();
-        while arrivals.try_recv().is_ok() {
-            self.local.shared.connections.fetch_sub(1, Ordering::Relaxed);
-        }
+        while arrivals.try_recv().is_ok() {}
         let deadline = tokio::time::sleep_until(until.into());
         tokio::pin!(deadline);
         while !self.connections.is_empty() {
@@ -160,7 +165,7 @@ impl Shard {
         }
     }
 
-    fn begin(&mut self, stream: std::net::TcpStream) {
+    fn begin(&mut self, Arrival { stream, seat }: Arrival) {
         let shared = Arc::clone(&self.local.shared);
         self.dealt += 1;
         let shards = u64::try_from(shared.options.shards.max(1)).unwrap_or(u64::MAX);
@@ -174,11 +179,11 @@ impl Shard {
             Ok(made) => made,
             Err(error) => {
                 tracing::debug!(%error, "a connection went before it was served");
-                shared.connections.fetch_sub(1, Ordering::Relaxed);
                 return;
             }
         };
-        let entry = Entry { connection: Arc::clone(&connection), active: shared.options.clock.monotonic() };
+        let active = shared.options.clock.monotonic();
+        let entry = Entry { connection: Arc::clone(&connection), active, begun: None, _seat: seat };
         let mut session = Session::new(Arc::clone(&connection), read, Rc::clone(&self.local));
         let task = self.sessions.spawn_local(async move {
             let end = poll_fn(|context| session.poll(context)).await;
@@ -198,7 +203,6 @@ impl Shard {
         );
         let Some(Entry { connection, .. }) = self.connections.remove(&id) else { return };
         connection.end("the connection ended");
-        shared.connections.fetch_sub(1, Ordering::Relaxed);
         let told =
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| shared.service.closed(&connection)));
         if told.is_err() {
@@ -206,10 +210,24 @@ impl Shard {
         }
     }
 
-    /// Closes what has been idle for too long.
+    /// Closes what has been idle for too long, or at one frame.
     fn tick(&mut self, idle: Duration) {
-        let now = self.local.shared.options.clock.monotonic();
+        let options = &self.local.shared.options;
+        let now = options.clock.monotonic();
         for entry in self.connections.values_mut() {
+            // While it is not read, the connection can do nothing for its frame.
+            let begun = entry.connection.reading().filter(|_| !entry.connection.is_paused());
+            entry.begun = begun.map(|frame| match entry.begun {
+                Some((before, since)) if before == frame => (frame, since),
+                _ => (frame, now),
+            });
+            if let Some((frame, since)) = entry.begun {
+                let limit = if frame.is_first() { options.first_frame } else { options.frame };
+                if now.saturating_sub(since) >= limit {
+                    tracing::debug!(remote = %entry.connection.remote(), "a connection that takes too long to send a frame is closed");
+                    entry.connection.close();
+                }
+            }
             if entry.connection.outbox().take_active() {
                 entry.active = now;
             } else if now.saturating_sub(entry.active) >= idle {

@@ -1,4 +1,4 @@
-//! Messages that wait for an instant: code 370.
+//! Taking a message back that waits for an instant: code 370, since 5.3.2.
 
 use crate::fields::headers;
 
@@ -11,7 +11,9 @@ headers! {
         /// The topic that the message was sent to.
         topic: String = "topic",
         /// What the sender was told: [`SendMessageReply::recall_handle`](super::send::SendMessageReply::recall_handle).
-        recall_handle: String = "recallHandle",
+        recall_handle: Option<String> = "recallHandle",
+        /// The broker that is meant.
+        broker_name: Option<String> = "bname",
     }
 
     /// The answer to a recall.
