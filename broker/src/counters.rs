@@ -112,6 +112,7 @@ impl Counters {
             transferred: self.pulled.load(Ordering::Relaxed),
             put_by_users: self.put_by_users.load(Ordering::Relaxed),
             got_by_users: self.pulled_by_users.load(Ordering::Relaxed),
+            ..Work::default()
         }
     }
 }

@@ -174,7 +174,7 @@ impl Groups {
 
     fn write(&self) -> Result<(), SaveError> {
         self.version.lock().next(self.clock.now_ms());
-        self.file.save(&write(&self.snapshot(), Dialect::Fastjson))
+        self.file.save(|| write(&self.snapshot(), Dialect::Fastjson))
     }
 }
 

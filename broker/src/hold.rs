@@ -31,6 +31,9 @@ const PULL_BYTES: usize = size_of::<Parked>() + 256;
 /// were up.
 const MAX_BYTES: Bounds = Bounds { all: 128 << 20, of_connection: 8 << 20 };
 
+/// A list that had room for more waiters than this gives it back once it is empty.
+const KEPT_WAITERS: usize = 64;
+
 /// A pull that waits.
 #[derive(Debug)]
 pub(crate) struct Parked {
@@ -44,7 +47,8 @@ pub(crate) struct Parked {
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     count: AtomicUsize,
-    parked: Mutex<Vec<Parked>>,
+    /// By number: a queue may have a hundred thousand waiters that all leave one by one.
+    parked: Mutex<HashMap<u64, Parked>>,
 }
 
 impl Waiting {
@@ -56,13 +60,13 @@ impl Waiting {
 
     fn push(&self, parked: Parked) {
         let mut list = self.parked.lock();
-        list.push(parked);
+        list.insert(parked.id, parked);
         self.count.store(list.len(), Ordering::SeqCst);
         drop(list);
         fence(Ordering::SeqCst);
     }
 
-    fn take(&self) -> Vec<Parked> {
+    fn take(&self) -> HashMap<u64, Parked> {
         let mut list = self.parked.lock();
         self.count.store(0, Ordering::SeqCst);
         std::mem::take(&mut *list)
@@ -70,8 +74,10 @@ impl Waiting {
 
     fn remove(&self, id: u64) -> Option<Parked> {
         let mut list = self.parked.lock();
-        let at = list.iter().position(|parked| parked.id == id)?;
-        let parked = list.swap_remove(at);
+        let parked = list.remove(&id)?;
+        if list.is_empty() && list.capacity() > KEPT_WAITERS {
+            *list = HashMap::new();
+        }
         self.count.store(list.len(), Ordering::SeqCst);
         Some(parked)
     }
@@ -170,7 +176,7 @@ impl HeldPulls {
 
     /// Tries to answer everybody who waits on a queue.
     pub(crate) fn wake(&self, queue: &TopicQueue, mut attempt: impl FnMut(Parked) -> Attempt) {
-        for parked in queue.waiting.take() {
+        for parked in queue.waiting.take().into_values() {
             let (until, id) = (parked.until, parked.id);
             match attempt(parked) {
                 Attempt::Answered => self.forget(until, id),

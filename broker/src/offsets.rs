@@ -242,9 +242,8 @@ impl Offsets {
         if !self.dirty.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
-        let snapshot = self.snapshot(now_ms);
         self.file
-            .save(&write(&snapshot, Dialect::Fastjson))
+            .save(|| write(&self.snapshot(now_ms), Dialect::Fastjson))
             .inspect_err(|_| self.dirty.store(true, Ordering::Release))
     }
 

@@ -25,7 +25,7 @@ impl State {
     /// Takes a failed message back.
     pub(crate) fn send_back(self: &Arc<Self>, request: &Command) -> Result<Command, Reject> {
         let header: SendBack = request.header()?;
-        let group = self.groups.find(&header.group).ok_or_else(|| Reject::group_not_exist(&header.group))?;
+        let group = self.groups.find_or_create(&header.group)?;
         if !self.may_write() {
             return Err(Reject::broker_forbids(&self.settings.broker_name, "sending"));
         }

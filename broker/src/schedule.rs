@@ -116,17 +116,16 @@ impl Schedule {
 
     /// Writes the progress when it changed.
     pub(crate) fn save(&self) -> Result<(), files::SaveError> {
-        let snapshot = {
+        if !std::mem::take(&mut self.progress.lock().dirty) {
+            return Ok(());
+        }
+        let snapshot = || {
             let mut progress = self.progress.lock();
-            if !progress.dirty {
-                return Ok(());
-            }
-            progress.dirty = false;
             progress.version.next(self.clock.now_ms());
             progress.table()
         };
         self.file
-            .save(&write(&snapshot, Dialect::Fastjson))
+            .save(|| write(&snapshot(), Dialect::Fastjson))
             .inspect_err(|_| self.progress.lock().dirty = true)
     }
 

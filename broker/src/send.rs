@@ -258,7 +258,7 @@ impl State {
     fn is_dead<'a>(&self, view: &SendView<'a>) -> Result<Option<&'a str>, Reject> {
         const FIRST_WITH_LIMIT: i32 = 121;
         let Some(name) = topic::group_of_retry(view.topic) else { return Ok(None) };
-        let group = self.groups.find(name).ok_or_else(|| Reject::group_not_exist(name))?;
+        let group = self.groups.find_or_create(name)?;
         let limit = match view.max_reconsume_times {
             Some(limit) if view.version >= FIRST_WITH_LIMIT => limit,
             _ => group.retry_max_times,

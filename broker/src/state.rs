@@ -281,9 +281,21 @@ impl State {
         appends: &mut [Append<'_>],
     ) -> Result<Appended, Reject> {
         self.store.append(appends);
-        let appended = outcome_of(appends.first_mut().and_then(|append| append.outcome.take()))?;
+        let outcome = outcome_of(appends.first_mut().and_then(|append| append.outcome.take()));
+        let appended = outcome.inspect_err(|_| self.counters.put_failed())?;
+        self.count_own(&appended, queue.stored.topic());
         self.wake_when_readable(queue, appended.end());
         Ok(appended)
+    }
+
+    /// Counts a message of the broker's own making.
+    fn count_own(&self, appended: &Appended, topic: &str) {
+        let bytes = u64::from(appended.size);
+        let topic = self.topics.find(topic);
+        self.counters.put(1, bytes, topic.as_ref().is_none_or(|topic| topic.traffic.system));
+        if let Some(topic) = topic {
+            topic.traffic.puts.add(1, 1, bytes);
+        }
     }
 
     /// Wakes who waits on a queue once the log can be read up to `end`.

@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::civil::Date;
 use parking_lot::Mutex;
-use rocketmq_boot_protocol::body::stats::BrokerStats;
+use rocketmq_boot_protocol::{body::stats::BrokerStats, topic};
 
 pub(crate) use self::{
     put_times::PutTimes,
@@ -84,10 +84,16 @@ impl State {
         }
     }
 
+    /// What was done since the start.
+    pub(crate) fn work(&self) -> Work {
+        let timed = self.store.find_queue(topic::TIMER_TOPIC, 0).map_or(0, |queue| queue.max_offset());
+        Work { timed: u64::try_from(timed).unwrap_or(0), fired: self.timers.fired(), ..self.counters.work() }
+    }
+
     /// Takes the samples that are due and answers when it was.
     pub(crate) fn sample(&self) -> i64 {
         let now_ms = self.clock.now_ms();
-        let work = self.counters.work();
+        let work = self.work();
         let mut samples = self.statistics.state.lock();
         samples.rates.sample(Sampled { at_ms: now_ms, work }, SECOND_MS);
         samples.days.turn(now_ms, &work);
@@ -104,7 +110,7 @@ impl State {
 
     /// Messages a second over the last 10, 60 and 600 seconds, in Apache's form: three numbers apart by blanks.
     pub(crate) fn rate(&self, of: fn(&Work) -> u64) -> String {
-        let now = Sampled { at_ms: self.sample(), work: self.counters.work() };
+        let now = Sampled { at_ms: self.sample(), work: self.work() };
         let samples = self.statistics.state.lock();
         let over = |seconds| format!("{:?}", samples.rates.over(now, Duration::from_secs(seconds), of));
         format!("{} {} {}", over(10), over(60), over(600))
@@ -127,7 +133,7 @@ impl State {
             "GROUP_GET_LATENCY" => self.reader(key)?.latency.stats(now_ms, |read| read.amount),
             "SNDBCK_PUT_NUMS" => self.reader(key)?.returns.stats(now_ms, |read| read.amount),
             "BROKER_PUT_NUMS" | "BROKER_GET_NUMS" if key == self.settings.cluster_name => {
-                let work = self.counters.work();
+                let work = self.work();
                 let samples = self.statistics.state.lock();
                 let (windows, reading) = match name {
                     "BROKER_PUT_NUMS" => (&samples.puts, work.put_reading()),

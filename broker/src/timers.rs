@@ -165,6 +165,13 @@ impl Timers {
         })
     }
 
+    /// How many messages have left the wheel, as a number that only grows while the broker runs.
+    pub(crate) fn fired(&self) -> u64 {
+        let left =
+            self.shown.next_offset.load(Ordering::Relaxed) - self.shown.pending.load(Ordering::Relaxed);
+        u64::try_from(left).unwrap_or(0)
+    }
+
     /// How far timers had come when that was last saved, for whoever copies this broker; `None` when they are off.
     pub(crate) fn progress(&self) -> Option<TimerProgress> {
         Some(self.running.as_ref()?.lock().wheel.saved())
@@ -369,15 +376,14 @@ impl State {
     /// Writes how many timers wait for each topic, when that changed.
     pub(crate) fn save_timer_counts(&self) -> Result<(), files::SaveError> {
         let Some(running) = &self.timers.running else { return Ok(()) };
-        let bytes = {
-            let mut running = running.lock();
-            let exists = |topic: &str| self.topics.find(topic).is_some();
-            if !running.counts.take_changed(self.clock.now_ms(), exists) {
-                return Ok(());
-            }
-            running.counts.write()
-        };
-        self.timers.file.save(&bytes).inspect_err(|_| running.lock().counts.set_changed())
+        let exists = |topic: &str| self.topics.find(topic).is_some();
+        if !running.lock().counts.take_changed(self.clock.now_ms(), exists) {
+            return Ok(());
+        }
+        self.timers
+            .file
+            .save(|| running.lock().counts.write())
+            .inspect_err(|_| running.lock().counts.set_changed())
     }
 
     /// Saves the last progress. To be called when the store is closed, and with it all that was delivered on disk.

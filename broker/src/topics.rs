@@ -338,7 +338,7 @@ impl Topics {
     /// Counts a change, writes the file, and has the name servers told.
     pub(crate) fn save(&self) -> Result<(), SaveError> {
         self.version.lock().next(self.clock.now_ms());
-        let saved = self.file.save(&write(&self.snapshot(), Dialect::Fastjson));
+        let saved = self.file.save(|| write(&self.snapshot(), Dialect::Fastjson));
         self.changed.send_modify(|changes| *changes += 1);
         saved
     }

@@ -11,9 +11,27 @@ use crate::process::Process;
 
 /// All scenarios of a program run side by side; the slowest waits for a retry.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Many scenarios, few at a time, each with patience of its own.
+const LONG_PATIENCE: Duration = Duration::from_secs(900);
 
 const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
 const APACHE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/apache.sh");
+
+/// The chapters of `clients/java/behaviours` that any version of the client can run, the longest first: see there.
+pub const CHAPTERS: [&str; 10] = [
+    "Offsets",
+    "Retries",
+    "Ordering",
+    "Transactions",
+    "Delays",
+    "Filters",
+    "Replies",
+    "Pulling",
+    "Queries",
+    "Sending",
+];
+/// Those that need a client of 5.x.
+pub const CHAPTERS_OF_5: [&str; 2] = ["Timers", "Kinds"];
 
 /// A client that is not ours.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +42,8 @@ pub enum Client {
     Go,
     /// ali-ons on Node.
     Node,
+    /// Apache's C++ client, by its Python binding.
+    Python,
 }
 
 impl Client {
@@ -53,8 +73,22 @@ impl Client {
                 "push",
                 "retry",
                 "broadcast",
+                "delay",
+                "sql",
+                "transaction",
             ],
             Self::Node => &["send-sync", "send-async", "ordered", "tags", "push", "retry", "broadcast"],
+            Self::Python => &[
+                "send-sync",
+                "send-oneway",
+                "ordered",
+                "tags",
+                "push",
+                "retry",
+                "broadcast",
+                "delay",
+                "pull",
+            ],
         }
     }
 }
@@ -79,8 +113,75 @@ impl Program {
             Client::Java(version) => (format!("Java {version}"), java(version, scratch, home.path())),
             Client::Go => ("Go".to_owned(), go(scratch)),
             Client::Node => ("Node".to_owned(), node(scratch)),
+            Client::Python => ("Python".to_owned(), python(scratch)),
         };
         Self { name, words, home }
+    }
+
+    /// Builds the program of `clients/java/behaviours` on Apache's Java client in this version.
+    ///
+    /// # Panics
+    /// When a tool is missing or the build fails; the message carries its output.
+    pub fn behaviours(version: &'static str, scratch: &Path) -> Self {
+        let home = TempDir::new().expect("a temporary folder can be made");
+        let jars = jars(version);
+        let classes = scratch.join(format!("java-{version}-behaviours"));
+        let _lock = lock(scratch, &format!("java-{version}-behaviours.lock"));
+        let of_5 = version.starts_with('5');
+        let chapters = CHAPTERS.iter().chain(CHAPTERS_OF_5.iter().filter(|_| of_5)).copied();
+        let sources = ["Behaviours", "Stage"].into_iter().chain(chapters.clone());
+        let sources = sources.map(|name| join(&[CLIENTS, "java", "behaviours", &format!("{name}.java")]));
+        checked(Command::new("javac").arg("-d").arg(&classes).args(["-cp", &jars]).args(sources));
+        let mut words = jvm(home.path());
+        words.extend(["-cp".to_owned(), format!("{jars}:{}", classes.display()), "Behaviours".to_owned()]);
+        Self { name: format!("behaviours {version}"), words, home }
+    }
+
+    /// Builds the Spring Boot application of `clients/spring`.
+    ///
+    /// # Panics
+    /// When a tool is missing or the build fails; the message carries its output.
+    pub fn spring(scratch: &Path) -> Self {
+        let home = TempDir::new().expect("a temporary folder can be made");
+        let (jars, classes) = (scratch.join("spring-lib"), scratch.join("spring"));
+        let _lock = lock(scratch, "spring.lock");
+        let pom = join(&[CLIENTS, "spring", "pom.xml"]);
+        let (installed, wanted) =
+            (jars.join("pom.xml"), fs::read(&pom).expect("the pom is in the repository"));
+        if fs::read(&installed).ok().as_ref() != Some(&wanted) {
+            let mut copy = Command::new("mvn");
+            copy.args(["-q", "-B", "-f"]).arg(&pom).arg("dependency:copy-dependencies");
+            checked(copy.arg("-DincludeScope=runtime").arg(format!("-DoutputDirectory={}", jars.display())));
+            fs::write(&installed, &wanted).expect("the scratch folder can be written");
+        }
+        let sources = ["Account", "Application", "Listeners", "Order"];
+        let sources = sources.map(|name| join(&[CLIENTS, "spring", "application", &format!("{name}.java")]));
+        let jars = format!("{}/*", jars.display());
+        checked(Command::new("javac").args(["-parameters", "-cp", &jars, "-d"]).arg(&classes).args(sources));
+        let mut words = jvm(home.path());
+        words.extend([
+            "-cp".to_owned(),
+            format!("{jars}:{}", classes.display()),
+            "application.Application".to_owned(),
+        ]);
+        Self { name: "Spring Boot".to_owned(), words, home }
+    }
+
+    /// Runs the program until it ends and takes what it tells: its lines with a bar.
+    ///
+    /// # Panics
+    /// When it fails; the message carries all that it said.
+    pub fn tell(&self, name_server: &str, words: &[&str]) -> Vec<String> {
+        let mut command = Command::new(&self.words[0]);
+        command.args(&self.words[1..]).arg(name_server).args(words);
+        // Run against two servers at once, each run keeps its own offsets.
+        let home = TempDir::new_in(self.home.path()).expect("a temporary folder can be made");
+        command.env("HOME", home.path()).current_dir(home.path());
+        let mut process = Process::spawn(format!("the {} program", self.name), command);
+        let status = process.wait(LONG_PATIENCE);
+        let said = process.output();
+        assert!(status.success(), "the {} program ended with {status}:\n{said}", self.name);
+        said.lines().filter(|line| line.contains(" | ")).map(str::to_owned).collect()
     }
 
     /// Runs scenarios on the topics `PREFIX-SCENARIO`.
@@ -112,28 +213,44 @@ fn java(version: &str, scratch: &Path, home: &Path) -> Vec<String> {
 }
 
 fn java_program(version: &str, class: &str, scratch: &Path, home: &Path) -> Vec<String> {
-    let jars = checked(Command::new(APACHE).arg("classpath").arg(version));
-    let jars = String::from_utf8_lossy(&jars.stdout).trim().to_owned();
+    let jars = jars(version);
     let classes = scratch.join(format!("java-{version}"));
     let _lock = lock(scratch, &format!("java-{version}.lock"));
+    let source = join(&[CLIENTS, "java", &format!("{class}.java")]);
+    checked(Command::new("javac").arg("-d").arg(&classes).args(["-cp", &jars]).arg(source));
+    let mut words = jvm(home);
+    words.extend(["-cp".to_owned(), format!("{jars}:{}", classes.display()), class.to_owned()]);
+    words
+}
+
+/// The class path of Apache's servers and client.
+fn jars(version: &str) -> String {
+    let jars = checked(Command::new(APACHE).arg("classpath").arg(version));
+    String::from_utf8_lossy(&jars.stdout).trim().to_owned()
+}
+
+/// A small JVM with a client that keeps to `home` and does not idle for long.
+fn jvm(home: &Path) -> Vec<String> {
     // Without it, the client's copy of logback reports on itself on standard output.
     let logging = home.join("logback.xml");
     fs::write(&logging, "<configuration><root level=\"OFF\"/></configuration>")
         .expect("the home can be written");
-    let source = join(&[CLIENTS, "java", &format!("{class}.java")]);
-    checked(Command::new("javac").arg("-d").arg(&classes).args(["-cp", &jars]).arg(source));
-    vec![
-        "java".to_owned(),
-        "-Xmx256m".to_owned(),
-        "-XX:TieredStopAtLevel=1".to_owned(),
-        // It sees to its own home: the JVM does not ask the environment.
-        format!("-Duser.home={}", home.display()),
-        format!("-Drmq.logback.configurationFile={}", logging.display()),
-        format!("-Drocketmq.client.localOffsetStoreDir={}", home.join("offsets").display()),
-        "-cp".to_owned(),
-        format!("{jars}:{}", classes.display()),
-        class.to_owned(),
+    [
+        "java",
+        "-Xmx384m",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        // The JVM does not ask the environment for its home.
+        &format!("-Duser.home={}", home.display()),
+        &format!("-Drmq.logback.configurationFile={}", logging.display()),
+        // Below the working folder, which each run has for itself.
+        "-Drocketmq.client.localOffsetStoreDir=offsets",
+        "-Drocketmq.client.rebalance.waitInterval=1000",
+        "-Drocketmq.client.rebalance.minInterval=200",
+        "-Drocketmq.client.rebalance.lockInterval=1000",
     ]
+    .map(str::to_owned)
+    .to_vec()
 }
 
 /// Runs commands of Apache's mqadmin 5.5.0 one after the other, in one JVM, and gives what each printed.
@@ -187,6 +304,22 @@ fn node(scratch: &Path) -> Vec<String> {
         fs::write(&installed, &wanted).expect("the scratch folder can be written");
     }
     vec!["node".to_owned(), folder.join("scenarios.js").display().to_string()]
+}
+
+fn python(scratch: &Path) -> Vec<String> {
+    let folder = scratch.join("python");
+    let _lock = lock(scratch, "python.lock");
+    let (installed, requirements) =
+        (folder.join("installed.txt"), join(&[CLIENTS, "python", "requirements.txt"]));
+    let wanted = fs::read(&requirements).expect("the requirements are in the repository");
+    let program = folder.join("bin").join("python");
+    if fs::read(&installed).ok().as_ref() != Some(&wanted) {
+        checked(Command::new("python3").args(["-m", "venv"]).arg(&folder));
+        checked(Command::new(&program).args(["-m", "pip", "install", "--quiet", "-r"]).arg(&requirements));
+        fs::write(&installed, &wanted).expect("the scratch folder can be written");
+    }
+    let scenarios = join(&[CLIENTS, "python", "scenarios.py"]);
+    vec![program.display().to_string(), scenarios.display().to_string()]
 }
 
 fn join(parts: &[&str]) -> PathBuf {

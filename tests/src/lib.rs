@@ -3,6 +3,7 @@
 //! Nothing here shares code with the product: frames and records are written and read by hand in [`wire`] and
 //! [`record`], so that a mistake in the product's codec cannot cancel itself out in its tests.
 
+pub mod account;
 pub mod cluster;
 pub mod foreign;
 pub mod load;

@@ -14,8 +14,10 @@ use crate::wire::{self, Request, Wire, code, frame};
 
 /// Connections that one kind keeps at a time.
 const HELD: usize = 20;
+/// Requests that one kind sends in a row.
+const FLOOD: i32 = 50;
 /// Between two rounds of a kind, so that all together they are a nuisance and no measurement of the machine.
-const BREATH: Duration = Duration::from_millis(20);
+const BREATH: Duration = Duration::from_millis(100);
 
 /// Whom it is done to.
 #[derive(Debug, Clone)]
@@ -45,14 +47,14 @@ pub const KINDS: &[Kind] = &[
         let mut wire = Wire::connect(&v.broker)?;
         wire::send(&v.topic, 0, b"slow").encode(1).iter().try_for_each(|byte| wire.send_bytes(&[*byte]))
     }),
-    ("pulls that wait by the thousand", |v| {
+    ("pulls that wait and are left", |v| {
         // Nothing was ever sent to the second queue.
         let pull = wire::pull("malice", &v.topic, 1, 0).field("sysFlag", 6);
-        flood(&v.broker, &pull.field("suspendTimeoutMillis", 60_000), 2_000)
+        flood(&v.broker, &pull.field("suspendTimeoutMillis", 60_000))
     }),
-    ("pulls whose answers nobody reads", |v| flood(&v.broker, &wire::pull("malice", &v.topic, 0, 0), 200)),
-    ("sends whose answers nobody reads", |v| flood(&v.broker, &wire::send(&v.topic, 0, &[b'x'; 512]), 500)),
-    ("sends that ask for no answer", |v| flood(&v.broker, &wire::send(&v.topic, 0, b"x").one_way(), 500)),
+    ("pulls whose answers nobody reads", |v| flood(&v.broker, &wire::pull("malice", &v.topic, 0, 0))),
+    ("sends whose answers nobody reads", |v| flood(&v.broker, &wire::send(&v.topic, 0, &[b'x'; 512]))),
+    ("sends that ask for no answer", |v| flood(&v.broker, &wire::send(&v.topic, 0, b"x").one_way())),
     ("codes that do not exist", |v| ask(&v.broker, &Request::new(7_777))),
     ("a message over the limit", |v| ask(&v.broker, &wire::send(&v.topic, 0, &vec![0; 5 << 20]))),
     ("topics that are paths", |v| ask(&v.broker, &wire::send("../../etc/passwd", 0, b"x"))),
@@ -77,12 +79,12 @@ pub const KINDS: &[Kind] = &[
         ask(&v.name_server, &registration.body(bomb()?))
     }),
     ("routes of topics that do not exist", |v| {
-        flood(&v.name_server, &Request::new(code::ROUTE).field("topic", "nowhere"), 500)
+        flood(&v.name_server, &Request::new(code::ROUTE).field("topic", "nowhere"))
     }),
     ("commits for groups that do not exist", |v| {
         let commit =
             Request::new(code::UPDATE_OFFSET).field("consumerGroup", "nobody").field("topic", &v.topic);
-        flood(&v.broker, &commit.field("queueId", 0).field("commitOffset", -7), 500)
+        flood(&v.broker, &commit.field("queueId", 0).field("commitOffset", -7))
     }),
 ];
 
@@ -119,16 +121,16 @@ fn hold(address: &str, bytes: &[u8]) -> io::Result<()> {
         wire.send_bytes(bytes)?;
         held.push(wire);
     }
-    thread::sleep(BREATH * 10);
+    thread::sleep(BREATH);
     Ok(())
 }
 
 /// Sends a request again and again without reading one answer, and leaves.
-fn flood(address: &str, request: &Request, times: usize) -> io::Result<()> {
+fn flood(address: &str, request: &Request) -> io::Result<()> {
     let mut wire = Wire::connect(address)?;
-    wire.give_up_writing_after(BREATH * 10)?;
-    let bytes: Vec<u8> = (0..50).flat_map(|opaque| request.encode(opaque)).collect();
-    (0..times / 50).try_for_each(|_| wire.send_bytes(&bytes))
+    wire.give_up_writing_after(BREATH)?;
+    let bytes: Vec<u8> = (0..FLOOD).flat_map(|opaque| request.encode(opaque)).collect();
+    wire.send_bytes(&bytes)
 }
 
 fn bomb() -> io::Result<Vec<u8>> {

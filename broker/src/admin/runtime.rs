@@ -43,7 +43,7 @@ impl State {
             table.insert(key.to_owned(), value);
         };
         let now_ms = self.sample();
-        let (work, days, times) = (self.counters.work(), self.days(), &self.statistics.put_times);
+        let (work, days, times) = (self.work(), self.days(), &self.statistics.put_times);
         put("bootTimestamp", self.statistics.started_ms.to_string());
         put("runtime", span(now_ms - self.statistics.started_ms));
         put("brokerActive", "true".to_owned());
@@ -120,13 +120,19 @@ impl State {
             let end = end.filter(|_| levels.is_some()).map_or(0, |queue| self.store.readable_end(&queue));
             table.insert(format!("scheduleMessageOffset_{level}"), format!("{next},{end}"));
         }
-        let timers = self.timers.status(&self.store, self.clock.now_ms()).unwrap_or_default();
+        let status = self.timers.status(&self.store, self.clock.now_ms());
+        let (behind_ms, unread, pending) =
+            status.map_or((0, 0, 0), |status| (status.behind_ms, status.unread, status.pending));
+        // Of the three rates of `rate`, the one of the last ten seconds.
+        let first = |rates: String| rates.split(' ').next().unwrap_or("0.0").to_owned();
         for (key, value) in [
-            ("timerReadBehind", timers.behind_ms / 1_000),
-            ("timerOffsetBehind", timers.unread),
-            ("timerCongestNum", timers.pending),
+            ("timerReadBehind", (behind_ms / 1_000).to_string()),
+            ("timerOffsetBehind", unread.to_string()),
+            ("timerCongestNum", pending.to_string()),
+            ("timerEnqueueTps", first(self.rate(|work| work.timed))),
+            ("timerDequeueTps", first(self.rate(|work| work.fired))),
         ] {
-            table.insert(key.to_owned(), value.to_string());
+            table.insert(key.to_owned(), value);
         }
     }
 

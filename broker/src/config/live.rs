@@ -107,7 +107,7 @@ impl Live {
         };
         let text: String = entries.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
         self.file
-            .save(text.as_bytes())
+            .save(|| text.into_bytes())
             .map_err(|error| Reject::failed(format!("the configuration could not be saved: {error}")))?;
         // The lock makes this the only writer.
         if slot.set(Box::new(settings)).is_ok() {

@@ -24,6 +24,10 @@ pub(crate) struct Work {
     pub(crate) put_by_users: u64,
     /// Messages handed out of topics that are not the system's.
     pub(crate) got_by_users: u64,
+    /// Timer messages that were taken up.
+    pub(crate) timed: u64,
+    /// Timer messages that were delivered or put off.
+    pub(crate) fired: u64,
 }
 
 impl Work {

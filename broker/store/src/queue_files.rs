@@ -22,6 +22,9 @@ use crate::{
     segment::{file_name, parse_file_name},
 };
 
+/// Entries that are read at a time.
+const CHUNK: usize = 64;
+
 #[derive(Debug)]
 pub(crate) struct QueueFiles {
     disk: Arc<dyn Disk>,
@@ -115,7 +118,14 @@ impl QueueFiles {
             if !before(&self.read_one(start)?) {
                 continue;
             }
-            let (mut low, mut high) = (start, start + self.file_entries);
+            // Most queues of a broker with many are short: one read finds where they end.
+            let mut chunk = [Entry::default(); CHUNK];
+            let read = self.read(start, &mut chunk, false)?;
+            let found = chunk[..read].iter().take_while(|entry| before(entry)).count();
+            if found < read {
+                return Ok(start + to_i64(to_u64(found)));
+            }
+            let (mut low, mut high) = (start + to_i64(to_u64(found)) - 1, start + self.file_entries);
             while high - low > 1 {
                 let middle = low + (high - low) / 2;
                 if before(&self.read_one(middle)?) {
@@ -139,7 +149,6 @@ impl QueueFiles {
     ///
     /// With `cached`, only those that are in memory: none means that the disk would have to be asked.
     pub(crate) fn read(&self, index: i64, out: &mut [Entry], cached: bool) -> io::Result<usize> {
-        const CHUNK: usize = 64;
         let start = index - index.rem_euclid(self.file_entries);
         let wanted = out.len().min(CHUNK).min(to_usize((start + self.file_entries - index).unsigned_abs()));
         let Some(file) = self.file(start)? else { return Ok(0) };

@@ -121,12 +121,23 @@ fn waiting_messages_survive_a_restart_and_come_once() {
 }
 
 #[test]
+fn a_group_that_is_unknown_is_made_when_it_sends_back() {
+    let broker = TestBroker::start();
+    let mut wire = broker.connect();
+    wire.send(message("orders", 0, "UNIQ_KEY=U", "x"));
+    let view = wait_for(&mut wire, "orders", 0);
+    wire.expect(send_back("strangers", &view, 0), ResponseCode::SUCCESS);
+
+    let strict = TestBroker::with(|settings| settings.auto_create_subscription_group = false);
+    strict.connect().expect(send_back("strangers", &view, 0), ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST);
+}
+
+#[test]
 fn what_cannot_be_sent_back_is_refused() {
     let broker = TestBroker::start();
     let mut wire = broker.connect();
     wire.send(message("orders", 0, "UNIQ_KEY=U", "x"));
     let mut view = wait_for(&mut wire, "orders", 0);
-    wire.expect(send_back("strangers", &view, 0), ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST);
     wire.heartbeat("c1", "g", "orders", "*");
     for offset in [-1, 1, 1 << 40] {
         view.physical_offset = offset;

@@ -132,7 +132,10 @@ fn one_way_sends_are_stored_and_not_answered() {
 
 #[test]
 fn what_may_not_be_sent_is_refused_with_apaches_codes() {
-    let broker = TestBroker::with(|settings| settings.max_message_bytes = 100);
+    let broker = TestBroker::with(|settings| {
+        settings.max_message_bytes = 100;
+        settings.auto_create_subscription_group = false;
+    });
     let mut wire = broker.connect();
     for (topic, queue, properties, body, code) in [
         ("SCHEDULE_TOPIC_XXXX", 0, "", "x", ResponseCode::NO_PERMISSION),

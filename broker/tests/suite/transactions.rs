@@ -1,7 +1,8 @@
 //! Half messages: hidden, committed, rolled back, asked about, parked, and all of it across a killed process.
 
-use std::time::Duration;
+use std::{fs::File, path::Path, time::Duration};
 
+use flate2::read::GzDecoder;
 use rocketmq_boot_broker::config::FlushDisk;
 use rocketmq_boot_protocol::{
     Command, RequestCode, ResponseCode,
@@ -83,7 +84,9 @@ fn asked(producer: &mut Wire) -> (CheckTransactionState, MessageView) {
 /// Lets a round pass in which a message of its own is asked about last; answers what was asked about before it.
 fn round(broker: &TestBroker, producer: &mut Wire, name: &str) -> Vec<(CheckTransactionState, MessageView)> {
     let mut wire = broker.connect();
-    wire.send(half(&format!("UNIQ_KEY={name}"), name));
+    let mut last = half(&format!("UNIQ_KEY={name}"), name);
+    last.fields.insert("g", broker.clock.now_ms().to_string());
+    wire.send(last);
     broker.clock.advance(ROUND);
     let mut before = Vec::new();
     loop {
@@ -458,4 +461,48 @@ fn commits_are_seen_once_they_are_on_disk_under_sync_flush() {
     producer.expect(ending(&end(&sent, Transaction::Commit)), ResponseCode::SUCCESS);
     assert_eq!(bodies(&super::wire::pulled(&wire.answer_to(opaque)).2), ["order"]);
     assert_eq!(round_of(&broker, &mut producer, "after"), [] as [&str; 0]);
+}
+
+/// A minute after Apache's brokers left their folders behind.
+const LATER_MS: i64 = 1_795_259_200_000;
+
+/// A folder that Apache's broker left behind, with what was in it of transactions.
+fn left_by_apache(version: &str) -> TestBroker {
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("store/tests/vectors").join(version);
+    let folder = tempfile::tempdir().unwrap();
+    let packed = File::open(vectors.join("clean/store.tar.gz")).unwrap();
+    for entry in tar::Archive::new(GzDecoder::new(packed)).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        // Nearly nothing in 37 MiB.
+        if !entry.path().unwrap().ends_with("timerwheel") {
+            entry.unpack_in(folder.path()).unwrap();
+        }
+    }
+    TestBroker::in_folder(folder, LATER_MS, |settings| {
+        settings.commit_log_file_bytes = 65_536;
+        settings.consume_queue_file_entries = 50;
+    })
+}
+
+#[test]
+fn transactions_that_apache_left_open_are_asked_about_and_no_others() {
+    for version in ["4.9.7", "5.5.0"] {
+        let broker = left_by_apache(version);
+        let (mut wire, mut producer) = (broker.connect(), broker.connect());
+        producer.produces_for("p1", "PID_golden_tx");
+        broker.clock.advance(ROUND);
+        let (question, view) = asked(&mut producer);
+        assert_eq!((view.topic.as_str(), view.body.as_ref()), ("GoldenTx", &b"tx open"[..]), "{version}");
+        let before = wire.pull(pull("g", "GoldenTx", 0, 0, None)).1.max_offset;
+        let commit = EndTransaction {
+            producer_group: "PID_golden_tx".into(),
+            ..answer(&question, Transaction::Commit)
+        };
+        wire.expect(ending(&commit), ResponseCode::SUCCESS);
+        let (_, header, messages) = wire.pull(pull("g", "GoldenTx", 0, before, None));
+        assert_eq!((header.max_offset, bodies(&messages)), (before + 1, vec!["tx open"]), "{version}");
+        // The committed and the rolled back one have their notes, in the words of their version.
+        producer.produces_for("p1", "buyers");
+        assert_eq!(round_of(&broker, &mut producer, "after"), [] as [&str; 0], "{version}");
+    }
 }

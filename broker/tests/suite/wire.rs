@@ -41,7 +41,11 @@ impl TestBroker {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::in_folder(tempfile::tempdir().unwrap(), START_MS, change)
+    }
+
+    /// A broker on what lies in a folder already.
+    pub(crate) fn in_folder(folder: TempDir, now_ms: i64, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings {
             broker_name: "broker-a".into(),
             listen_port: 0,
@@ -54,7 +58,7 @@ impl TestBroker {
             ..Settings::default()
         };
         change(&mut settings);
-        let clock = Clock::manual(START_MS);
+        let clock = Clock::manual(now_ms);
         let broker = Broker::start(settings.clone(), clock.clone()).unwrap();
         Self { broker: Some(broker), clock, folder, settings }
     }

@@ -518,6 +518,9 @@ func (s scenario) consumer(
 		return nil, err
 	}
 	selector := consumer.MessageSelector{Type: consumer.TAG, Expression: tags}
+	if expression, found := strings.CutPrefix(tags, "sql:"); found {
+		selector = consumer.MessageSelector{Type: consumer.SQL92, Expression: expression}
+	}
 	callback := func(_ context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
 		return handle(messages...), nil
 	}

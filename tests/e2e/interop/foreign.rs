@@ -7,8 +7,9 @@ use rocketmq_boot_tests::foreign::{Client, Program};
 
 use crate::servers::{ours, scratch};
 
-/// Producers are asked soon and often how their transactions ended.
-const CONFIGURATION: &str = "transactionTimeOut=1000\ntransactionCheckInterval=2000\n";
+/// Producers are asked soon and often how their transactions ended. Filters on properties are off by default.
+const CONFIGURATION: &str =
+    "transactionTimeOut=1000\ntransactionCheckInterval=2000\nenablePropertyFilter=true\n";
 
 fn serve(servers: Servers, client: Client) {
     let program = Program::build(client, scratch());
@@ -67,4 +68,5 @@ foreign_clients! {
     java_4_9_7: Client::Java("4.9.7");
     go: Client::Go;
     node: Client::Node;
+    python: Client::Python;
 }

@@ -53,6 +53,8 @@ const RUNS: &[Run] = &[
     run("clusterList", "", Has(&["DefaultCluster", "broker-a", "V5_5_0", "true"])),
     run("brokerStatus", "-b BROKER", Keys(&["commitLogDiskRatio_", "scheduleMessageOffset_"])),
     run("printMsg", "-t mq-orders", Has(&["MSGID:", "hello", "tag"])),
+    run("queryMsgByOffset", "-t mq-orders -b broker-a -i 1 -o 0", Has(&["mq-orders", "[tag]", "[key]"])),
+    run("queryMsgByKey", "-t mq-orders -k key", Has(&["#Message ID"])),
     run("consumeMessage", "-t mq-orders -g mq-group", Has(&["Consume ok", "hello"])),
     run("consumerProgress", "-g mq-online", Lines),
     run("consumerConnection", "-g mq-online", Lines),
@@ -62,7 +64,7 @@ const RUNS: &[Run] = &[
     run("cloneGroupOffset", "-s mq-group -d mq-copy -t mq-orders -o true", Lines),
     run("consumerProgress", "-g mq-copy -t mq-orders", Lines),
     run("statsAll", "-t mq-orders", Has(&["mq-orders"])),
-    run("brokerConsumeStats", "-b BROKER", Has(&["mq-orders", "mq-online", "Diff Total"])),
+    run("brokerConsumeStats", "-b BROKER", Has(&["mq-orders", "mq-group", "Diff Total: 1"])),
     run("getConsumerConfig", "-g mq-group", Lines),
     run(
         "getBrokerConfig",
@@ -85,7 +87,7 @@ const RUNS: &[Run] = &[
         Has(&["delete topic [mq-orders] from cluster [DefaultCluster] success"]),
     ),
     run("deleteSubGroup", "-b BROKER -g mq-copy", Has(&["delete subscription group", "success"])),
-    run("topicStatus", "-t mq-orders", Has(&["No topic route info"])),
+    run("topicStatus", "-t mq-orders", Has(&["CODE: 17"])),
 ];
 
 #[test]
