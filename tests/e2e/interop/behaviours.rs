@@ -126,7 +126,7 @@ const SPRING: &[Exception] = &[];
 #[test]
 #[cfg_attr(not(interop), ignore = "foreign peers run with CI=true or INTEROP=1")]
 fn clients_see_what_apache_shows() {
-    let (apache, ours) = thread::scope(|scope| {
+    let (ours, apache) = thread::scope(|scope| {
         let apache = scope.spawn(|| Cluster::start(Servers::Apache("5.5.0"), CONF));
         (Cluster::start(ours(), CONF), apache.join().expect("Apache's servers start"))
     });
