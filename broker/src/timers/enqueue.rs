@@ -43,7 +43,8 @@ impl State {
         }
         let queue = self.topics.queue(&topic, 0);
         let (from, mut bytes) = (running.next_offset, Vec::new());
-        let outcome = self.store.read(&queue.stored, from, LIMIT, &mut |_| true, &mut bytes, Heat::Any)?;
+        let outcome =
+            self.store.read(&queue.stored, from, LIMIT, &mut |_| true, &mut bytes, Heat::Unmapped)?;
         if outcome.status != ReadStatus::Found {
             if outcome.next_offset == from || outcome.status == ReadStatus::Cold {
                 running.end_refill();

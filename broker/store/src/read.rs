@@ -31,6 +31,8 @@ pub enum Heat {
     HotOnly,
     /// It may.
     Any,
+    /// It may, and maps nothing: what is read only once shall not count as memory of the process.
+    Unmapped,
 }
 
 /// How much one read gives at most.
@@ -224,13 +226,16 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(crate) fn new(inner: &'a Inner, heat: Heat) -> Self {
         let readable = inner.flusher.readable();
-        let hot_from = readable.saturating_sub(inner.options.hot_bytes).max(inner.opened_at);
+        let hot_from = match heat {
+            Heat::Unmapped => u64::MAX,
+            _ => readable.saturating_sub(inner.options.hot_bytes).max(inner.opened_at),
+        };
         Self { inner, heat, readable, hot_from, segment: None, window: Vec::new(), window_start: 0 }
     }
 
     /// For a walk over the log: maps nothing, so that the log does not count as memory of the process.
     pub(crate) fn unmapped(inner: &'a Inner) -> Self {
-        Self { hot_from: u64::MAX, ..Self::new(inner, Heat::Any) }
+        Self::new(inner, Heat::Unmapped)
     }
 
     fn collect(
@@ -363,7 +368,7 @@ impl<'a> Reader<'a> {
         self.window_start = position;
         let offset = position - segment.start;
         let read = match self.heat {
-            Heat::Any => segment.file.read_at(&mut self.window, offset)?,
+            Heat::Any | Heat::Unmapped => segment.file.read_at(&mut self.window, offset)?,
             Heat::HotOnly => segment.file.read_cached_at(&mut self.window, offset)?,
         };
         self.window.truncate(read);

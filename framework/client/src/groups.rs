@@ -12,7 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use rocketmq_boot_protocol::body::{ConsumerData, Heartbeat, ProducerData};
 use tokio::sync::Notify;
 
-use crate::{consumer::Shared, producer::transaction::Checks};
+use crate::{consumer::Shared, producer::check::Checks};
 
 /// A consumer as the rest of the client sees it.
 #[derive(Debug)]

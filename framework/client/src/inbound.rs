@@ -22,7 +22,7 @@ use rocketmq_boot_remoting::{Inbound, Peer};
 
 use crate::{
     core::Core,
-    producer::{request, transaction},
+    producer::{check, request},
 };
 
 /// The largest body of a message that a broker pushes, unpacked.
@@ -48,7 +48,7 @@ impl Inbound for Answers {
     async fn request(&self, peer: &Peer, request: Command) -> Option<Command> {
         let core = self.core.upgrade()?;
         let answer = match request.request_code() {
-            RequestCode::CHECK_TRANSACTION_STATE => return transaction::check(&core, peer, &request),
+            RequestCode::CHECK_TRANSACTION_STATE => return check::check(&core, peer, &request),
             RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => return Some(request::take_in(&core, &request)),
             RequestCode::NOTIFY_CONSUMER_IDS_CHANGED => members_changed(&core, &request),
             RequestCode::RESET_CONSUMER_CLIENT_OFFSET => reset(&core, &request),

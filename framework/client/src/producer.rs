@@ -2,6 +2,7 @@
 
 mod accumulate;
 mod batch;
+pub(crate) mod check;
 mod deliver;
 mod error;
 mod faults;
@@ -15,7 +16,7 @@ mod room;
 mod select;
 mod sending;
 mod split;
-pub(crate) mod transaction;
+mod transaction;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -24,6 +25,7 @@ use rocketmq_boot_protocol::message::{Message, MessageQueue, MessageView};
 use self::{accumulate::Accumulator, faults::Faults, hook::Hooks, options::Options, room::Room};
 pub use self::{
     accumulate::AutoBatch,
+    check::Checker,
     error::{BatchRule, SendError},
     hook::{Attempt, MessageKind, Outcome, SendHook},
     options::ProducerBuilder,
@@ -32,8 +34,7 @@ pub use self::{
     sending::{OneWay, Sending, SendingBatch},
     split::SendingAll,
     transaction::{
-        Checker, Resolution, SendingTransaction, TransactionProducer, TransactionProducerBuilder,
-        TransactionReceipt,
+        Resolution, SendingTransaction, TransactionProducer, TransactionProducerBuilder, TransactionReceipt,
     },
 };
 pub(crate) use self::{

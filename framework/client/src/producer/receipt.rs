@@ -78,7 +78,7 @@ pub(super) fn read(
             offset_message_id: offset_id.to_owned(),
             queue: queue.clone(),
             queue_offset: reply.queue_offset.saturating_add(index),
-            recall_handle: answer.fields.get("recallHandle").map(ToOwned::to_owned),
+            recall_handle: reply.recall_handle.clone(),
         }
     });
     Ok(receipts.collect())

@@ -266,15 +266,13 @@ impl Broker {
             queue_id: header.queue_id,
             queue_offset: offset,
             transaction_id: None,
-            recall_handle: None,
+            recall_handle: properties.contains("TIMER_").then(|| {
+                URL_SAFE.encode(format!("v1 {} {} 1700000000000 {offset}", header.topic, self.name))
+            }),
         };
         let mut answer = Command::success(request).with_header(&reply);
         answer.fields.insert("MSG_REGION", "DefaultRegion");
         answer.fields.insert("TRACE_ON", "true");
-        if properties.contains("TIMER_") {
-            let handle = format!("v1 {} {} 1700000000000 {offset}", header.topic, self.name);
-            answer.fields.insert("recallHandle", URL_SAFE.encode(handle));
-        }
         Ok(answer)
     }
 
