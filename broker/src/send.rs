@@ -127,7 +127,7 @@ impl State {
                 self.topics.find_or_create(view.topic, view.default_topic, view.default_topic_queue_nums)?
             }
             Some(group) => {
-                let group = self.groups.find(group).ok_or_else(|| Reject::group_not_exist(group))?;
+                let group = self.groups.find_or_create(group)?;
                 self.topics.find_or_create_derived(view.topic, group.retry_queue_nums)?
             }
         };

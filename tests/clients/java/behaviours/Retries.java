@@ -58,6 +58,7 @@ public final class Retries implements Behaviours.Chapter {
                 return false;
             }
         });
+        stage.untilRouted(dead);
         stage.tellOf("dead letters can be pulled", () -> reader.pull(Stage.queue(dead, 0), "*", 0, 32).getPullStatus());
         stage.tellOf("queues of dead letters", () -> reader.fetchSubscribeMessageQueues(dead).size());
         stage.create(dead, 1);

@@ -113,7 +113,8 @@ public final class Sending implements Behaviours.Chapter {
         stage.tell("to the timers' topic", send(stage, Map.of("topic", "rmq_sys_wheel_timer"), body));
         stage.tell("to the half topic", send(stage, Map.of("topic", "RMQ_SYS_TRANS_HALF_TOPIC"), body));
         stage.tell("to the trace topic", send(stage, Map.of("topic", "RMQ_SYS_TRACE_TOPIC"), body));
-        stage.tell("to an unknown group's retry topic", send(stage, Map.of("topic", "%RETRY%" + stage.topic + "-none"), body));
+        stage.tell("to an unknown group's retry topic",
+            send(stage, Map.of("topic", "%RETRY%" + stage.topic + "-none", "queueId", "0"), body));
         stage.tell("4 MiB", send(stage, Map.of(), new byte[4 << 20]));
         stage.tell("more than 4 MiB", send(stage, Map.of(), new byte[(4 << 20) + 1]));
         stage.tell("much more than 4 MiB", send(stage, Map.of(), new byte[5 << 20]));

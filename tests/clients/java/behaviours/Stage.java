@@ -152,9 +152,14 @@ final class Stage {
         if (answer.getCode() != SUCCESS) {
             throw new AssertionError("topic refused with code " + answer.getCode() + ": " + answer.getRemark());
         }
-        until("the route of " + created, () -> {
+        untilRouted(created);
+    }
+
+    /** Waits until the name server knows a topic. */
+    void untilRouted(String routed) throws InterruptedException {
+        until("the route of " + routed, () -> {
             try {
-                return call(nameServer, 105, Map.of("topic", created), null).getCode() == SUCCESS;
+                return call(nameServer, 105, Map.of("topic", routed), null).getCode() == SUCCESS;
             } catch (Exception e) {
                 return false;
             }
