@@ -8,6 +8,8 @@ public final class Admin {
     }
 
     public static void main(String[] args) throws Exception {
+        // In one stream, so that what a command complains of stands behind its own line.
+        System.setErr(System.out);
         for (String line : Files.readAllLines(Path.of(args[0]))) {
             System.out.println("#### " + line.replace('\t', ' '));
             try {
