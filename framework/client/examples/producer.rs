@@ -7,7 +7,7 @@
 use std::{future::IntoFuture, time::Duration};
 
 use futures_util::future::try_join_all;
-use rocketmq_boot_client::{Attempt, Client, Compression, Message, SendError, SendHook};
+use rocketmq_boot_client::{Attempt, Client, Compression, Error, Message, SendError, SendHook};
 
 /// Prints how long every attempt took.
 struct Stopwatch;
@@ -56,7 +56,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let later = Message::new("example_orders", "call back").delay(Duration::from_secs(60));
     match producer.send(later).await {
         Ok(receipt) => match &receipt.recall_handle {
-            Some(handle) => println!("recalled {}", producer.recall("example_orders", handle).await?),
+            Some(handle) => match producer.recall("example_orders", handle).await {
+                Ok(id) => println!("recalled {id}"),
+                // Brokers recall only with `recallMessageEnable=true`.
+                Err(Error::Refused { remark, .. }) => println!("it will come: {remark}"),
+                Err(error) => return Err(error.into()),
+            },
             None => println!("the broker delays, and recalls nothing"),
         },
         // A broker that would deliver at once is not sent to.
