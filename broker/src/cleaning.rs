@@ -71,11 +71,11 @@ pub(crate) enum CleaningError {
 
 impl Cleaning {
     pub(crate) fn new(store: Store, settings: &Settings) -> Self {
-        let full_percent = settings.disk_full_percent.clamp(35, 90);
+        // Apache's bounds, but that a disk may be filled further when that is asked for.
+        let full_percent = settings.disk_full_percent.clamp(35, 99);
         let policy = Policy {
             reserved: settings.file_reserved,
             hours: settings.delete_when.clone(),
-            // Apache's bounds.
             max_used_percent: settings.disk_max_used_percent.clamp(10, 95),
             forcible_percent: settings.disk_forcible_percent.clamp(30, 85).min(full_percent),
             full_percent,

@@ -115,7 +115,8 @@ pub struct Settings {
     /// `diskSpaceCleanForciblyRatio`: used percent above which younger files go that every group has consumed; 30 to
     /// 85 **(default: 85)**.
     pub disk_forcible_percent: u64,
-    /// `diskSpaceWarningLevelRatio`: used percent above which messages are refused; 35 to 90 **(default: 90)**.
+    /// `diskSpaceWarningLevelRatio`: used percent above which messages are refused; 35 to 99, of which
+    /// Apache's broker takes 90 at most **(default: 90)**.
     pub disk_full_percent: u64,
     /// `cleanFileForciblyEnable`: whether younger files may go at all **(default: true)**.
     pub clean_forcibly: bool,

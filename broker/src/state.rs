@@ -266,12 +266,7 @@ impl State {
         }];
         // The message and the note that its transaction ended are both stored, or neither is.
         appends.extend(committed.map(|committed| Append { joined: true, ..committed.op.append() }));
-        let appended =
-            self.append_and_wake(&queue, &mut appends).inspect_err(|_| self.counters.put_failed())?;
-        let bytes = u64::from(appended.size);
-        self.counters.put(1, bytes, topic.traffic.system);
-        topic.traffic.puts.add(1, 1, bytes);
-        Ok(appended)
+        self.append_and_wake(&queue, &mut appends)
     }
 
     /// Stores messages of which the first goes to `queue`, and wakes who waits there; answers where that one lies.

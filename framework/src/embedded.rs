@@ -72,6 +72,8 @@ async fn start(settings: &ServerSettings, home: &Path) -> Result<Embedded, Strin
             name_servers: vec![names.address().to_string()],
             store_root: root,
             commit_log_file_bytes,
+            // A developer's disk is often fuller than a server's may be.
+            disk_full_percent: 99,
             ..Default::default()
         };
         match Broker::start(settings, clock) {

@@ -195,7 +195,7 @@ pub fn broker_conf(home: &Path, port: u16, name_server: &str, extra: &str) -> St
     format!(
         "brokerClusterName = DefaultCluster\nbrokerName = {BROKER_NAME}\nbrokerId = 0\nlistenPort = {port}\n\
          brokerIP1 = 127.0.0.1\nnamesrvAddr = {name_server}\nstorePathRootDir = {0}/store\n\
-         storePathCommitLog = {0}/store/commitlog\nautoCreateTopicEnable = true\n{extra}\n",
+         storePathCommitLog = {0}/store/commitlog\nautoCreateTopicEnable = true\ndiskSpaceWarningLevelRatio = 99\n{extra}\n",
         home.display()
     )
 }

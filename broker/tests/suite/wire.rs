@@ -55,6 +55,7 @@ impl TestBroker {
             index_slots: 1_000,
             index_entries: 2_000,
             shards: super::SHARDS,
+            disk_full_percent: 99,
             ..Settings::default()
         };
         change(&mut settings);
