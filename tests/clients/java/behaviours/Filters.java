@@ -146,6 +146,9 @@ public final class Filters implements Behaviours.Chapter {
             seen.put(expression, mine);
             DefaultMQPushConsumer consumer = stage.consumer(stage.topic + "-g" + seen.size());
             consumer.subscribe(stage.topic, MessageSelector.bySql(expression));
+            // One after the other: what comes before a marker was handled before it.
+            consumer.setConsumeThreadMin(1);
+            consumer.setConsumeThreadMax(1);
             consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
                 messages.forEach(each -> mine.add(Stage.body(each)));
                 return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;

@@ -89,8 +89,8 @@ public final class Ordering implements Behaviours.Chapter {
             DefaultMQPushConsumer consumer = stage.consumer(stage.topic + "-g");
             consumer.subscribe(stage.topic, "*");
             consumer.registerMessageListener((MessageListenerOrderly) (messages, context) -> {
-                messages.forEach(each -> seen.merge(Stage.body(each), 1, Integer::sum));
                 owners.add(owner + " queue " + messages.get(0).getQueueId());
+                messages.forEach(each -> seen.merge(Stage.body(each), 1, Integer::sum));
                 return ConsumeOrderlyStatus.SUCCESS;
             });
             consumer.start();
@@ -104,6 +104,9 @@ public final class Ordering implements Behaviours.Chapter {
         }
         stage.until("all of before", () -> seen.size() == 4);
         stage.tell("owners", owners.size());
+        // An offset is noted after the listener has returned, and a shutdown does not wait for that.
+        stage.until("its offsets", () -> consumers.get(0).getDefaultMQPushConsumerImpl().getOffsetStore()
+            .cloneOffsetTable(stage.topic).values().stream().mapToLong(Long::longValue).sum() == 2);
         consumers.get(0).shutdown();
         for (int i = 0; i < 4; i++) {
             stage.send(stage.message("after-" + i), i);
